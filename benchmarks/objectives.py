@@ -1,0 +1,85 @@
+"""Right and wrong KL, with and without the decoder's penalty: ten epochs each, three seeds.
+
+`python -m benchmarks.objectives` (about ten minutes on two cores) writes objectives.json, the
+table of notebook 5. Every model is scored by the true ELBO on the 10,000 test images, whatever
+it was trained on.
+"""
+
+import json
+import platform
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from vaelib import datasets, vae
+from vaelib.binarization import by_threshold
+from vaelib.decoder import log_likelihood
+from vaelib.elbo import ElboTerms, elbo
+from vaelib.encoder import Gaussian, reparameterize
+from vaelib.training import mean_terms, train
+
+RESULTS = Path(__file__).with_suffix(".json")
+SEEDS = (0, 1, 2)
+
+
+def wrong_kl(posterior: Gaussian) -> Float[Tensor, " batch"]:
+    """The blog post's formula, + (log σ)² for − 2 log σ; no divergence (see notebook 4)."""
+    mean, log_std = posterior
+    return 0.5 * (mean**2 + (2 * log_std).exp() - 1 + log_std**2).sum(-1)
+
+
+def wrong_elbo(model: vae.VAE, image: Tensor, noise: Tensor) -> ElboTerms:
+    """The bound's terms with the wrong KL in place of the right one."""
+    posterior = model.encoder(image)
+    logits = model.decoder(reparameterize(posterior, noise))
+    return ElboTerms(log_likelihood(image, logits), wrong_kl(posterior))
+
+
+VARIANTS = (
+    {"kl": "right", "decoder_penalty": 0.0, "objective": elbo},
+    {"kl": "right", "decoder_penalty": 0.01, "objective": elbo},
+    {"kl": "wrong", "decoder_penalty": 0.0, "objective": wrong_elbo},
+    {"kl": "wrong", "decoder_penalty": 0.01, "objective": wrong_elbo},
+)
+
+
+def measure(images: Tensor, test_images: Tensor, seed: int, variant: dict) -> dict:
+    """Train one variant from one seed; its true test terms and what its own objective claims."""
+    settings = {name: variant[name] for name in ("decoder_penalty", "objective")}
+    generator = Generator().manual_seed(seed)
+    model = vae.dense(generator=generator)
+    history = train(model, images, generator=generator, **settings)
+    true = mean_terms(model, test_images)
+    with torch.no_grad():
+        posterior = model.encoder(by_threshold(test_images))
+        claimed_kl = {"right": true.kl, "wrong": wrong_kl(posterior).mean()}[variant["kl"]]
+    return {
+        "kl": variant["kl"],
+        "decoder_penalty": variant["decoder_penalty"],
+        "seed": seed,
+        "test_negative_elbo": -true.bound.item(),
+        "test_log_likelihood": true.log_likelihood.item(),
+        "test_kl": true.kl.item(),
+        "test_kl_claimed": claimed_kl.item(),
+        "test_std_median": posterior.log_std.exp().median().item(),
+        "train_seconds": round(history.seconds[-1].item(), 1),
+    }
+
+
+def main() -> None:
+    images = datasets.load("mnist", "train").images
+    test_images = datasets.load("mnist", "test").images
+    rows = []
+    for seed in SEEDS:
+        for variant in VARIANTS:
+            rows.append(measure(images, test_images, seed, variant))
+            print(json.dumps(rows[-1]), flush=True)
+    facts = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    facts |= {"python": platform.python_version(), "machine": platform.machine()}
+    RESULTS.write_text(json.dumps({"facts": facts, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

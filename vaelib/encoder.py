@@ -1,0 +1,124 @@
+"""From an image to a Gaussian over codes, and from that Gaussian to one code."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from vaelib.initialization import glorot_uniform
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+class Gaussian(NamedTuple):
+    """A Gaussian over codes with independent dimensions, N(mean, diag(exp(log_std))²)."""
+
+    mean: Float[Tensor, "batch latent"]
+    log_std: Float[Tensor, "batch latent"]
+
+
+def reparameterize(
+    posterior: Gaussian, noise: Float[Tensor, "*sample batch latent"]
+) -> Float[Tensor, "*sample batch latent"]:
+    """The code μ + σ·ε that `noise` ε ~ N(0, I) picks from the posterior.
+
+    Deterministic and differentiable in μ and log σ (Kingma & Welling 2014, section 2.4).
+    Leading dimensions of `noise` are further samples. Raises ValueError where shapes differ.
+    """
+    if noise.shape[-2:] != posterior.mean.shape:
+        raise ValueError(
+            f"expected noise of shape {tuple(posterior.mean.shape)}, one value for each code "
+            f"dimension, got {tuple(noise.shape)}"
+        )
+    return posterior.mean + posterior.log_std.exp() * noise
+
+
+class Encoder(nn.Module):
+    """q(z|x) by a hidden layer that two heads share, one for μ and one for log σ.
+
+    The defaults are the blog post's: 784 pixels, 500 tanh units, 5 latent dimensions,
+    Glorot-uniform weights (drawn by `generator`) and zero biases.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixels: int = 784,
+        hidden: int = 500,
+        latent: int = 5,
+        activation: str = "tanh",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = dict(pixels=pixels, hidden=hidden, latent=latent, activation=activation)
+        self.pixels, self.latent = pixels, latent
+        self.hidden = nn.Sequential(nn.Linear(pixels, hidden), activation_layer(activation))
+        self.mean = nn.Linear(hidden, latent)
+        self.log_std = nn.Linear(hidden, latent)
+        glorot_uniform(self, generator)
+
+    def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
+        """The posterior of each image. Raises ValueError if images are not (batch, pixels)."""
+        check_images(image, self.pixels)
+        hidden = self.hidden(image)
+        return Gaussian(self.mean(hidden), self.log_std(hidden))
+
+
+class ConvEncoder(nn.Module):
+    """q(z|x) by two convolutions, each halved by max pooling: 28 × 28 to 14 × 14 to 7 × 7.
+
+    The picture that the blog post draws of an encoder. Takes and gives what `Encoder` does.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: tuple[int, int] = (16, 32),
+        latent: int = 5,
+        activation: str = "relu",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = dict(channels=list(channels), latent=latent, activation=activation)
+        self.pixels, self.latent = 784, latent
+        first, second = channels
+        self.hidden = nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)),
+            nn.Conv2d(1, first, kernel_size=3, padding=1),
+            activation_layer(activation),
+            nn.MaxPool2d(2),
+            nn.Conv2d(first, second, kernel_size=3, padding=1),
+            activation_layer(activation),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
+        self.mean = nn.Linear(second * 7 * 7, latent)
+        self.log_std = nn.Linear(second * 7 * 7, latent)
+        glorot_uniform(self, generator)
+
+    def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
+        """The posterior of each image. Raises ValueError if images are not (batch, 784)."""
+        check_images(image, self.pixels)
+        hidden = self.hidden(image)
+        return Gaussian(self.mean(hidden), self.log_std(hidden))
+
+
+def activation_layer(name: str) -> nn.Module:
+    """A fresh layer of the activation called `name`. Raises ValueError for an unknown name."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"no activation is called {name!r}; there is {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]()
+
+
+def check_images(image: Tensor, pixels: int) -> None:
+    """Raise unless `image` is a batch of float rows of `pixels` values each."""
+    if not torch.is_floating_point(image):
+        raise TypeError(
+            f"expected binarized images as floats, got {image.dtype}; "
+            "see vaelib.binarization for how to get from one to the other"
+        )
+    if image.ndim != 2 or image.shape[1] != pixels:
+        raise ValueError(
+            f"expected images of shape (batch, {pixels}), one row each, got {tuple(image.shape)}"
+        )

@@ -1,0 +1,55 @@
+"""A variational autoencoder: any encoder and any decoder that agree on the code."""
+
+from torch import Generator, nn
+
+from vaelib.decoder import ConvDecoder, Decoder
+from vaelib.encoder import ConvEncoder, Encoder
+
+
+class VAE(nn.Module):
+    """An encoder q(z|x) and a decoder p(x|z) that share a code and an image size.
+
+    The encoder maps images (batch, pixels) to a `Gaussian`, the decoder codes (batch, latent)
+    to logits (batch, pixels); both name their sizes `latent` and `pixels`. Nothing else is
+    asked of them. Raises ValueError if their sizes differ.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        for size in ("latent", "pixels"):
+            ours, theirs = getattr(encoder, size), getattr(decoder, size)
+            if ours != theirs:
+                raise ValueError(
+                    f"the encoder has {size}={ours} and the decoder {size}={theirs}; "
+                    "they must be equal"
+                )
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent, self.pixels = encoder.latent, encoder.pixels
+
+
+def dense(
+    *,
+    pixels: int = 784,
+    hidden: int = 500,
+    latent: int = 5,
+    activation: str = "tanh",
+    generator: Generator | None = None,
+) -> VAE:
+    """A VAE of dense layers; by default the blog post's, 784-500-5 and back with tanh."""
+    sizes = dict(pixels=pixels, hidden=hidden, latent=latent, activation=activation)
+    return VAE(Encoder(**sizes, generator=generator), Decoder(**sizes, generator=generator))
+
+
+def convolutional(
+    *,
+    channels: tuple[int, int] = (16, 32),
+    latent: int = 5,
+    activation: str = "relu",
+    generator: Generator | None = None,
+) -> VAE:
+    """A VAE that shrinks by convolution and max pooling and grows back: 28-14-7-code-7-14-28."""
+    shared = dict(latent=latent, activation=activation, generator=generator)
+    return VAE(
+        ConvEncoder(channels=channels, **shared), ConvDecoder(channels=channels[::-1], **shared)
+    )
