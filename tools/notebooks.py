@@ -63,13 +63,16 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
         resources={"metadata": {"path": str(path.parent)}},
     )
     memory, start, failure = PeakMemory(client), time.perf_counter(), ""
+    BUILD.mkdir(exist_ok=True)
+    log = (BUILD / "kernels.log").open("a")
     memory.start()
     try:
-        client.execute()
+        client.execute(stderr=log)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         failure = describe_failure(notebook, error)
     finally:
         peak = memory.stop()
+        log.close()
     figures = f"{time.perf_counter() - start:6.1f} s  {peak / 1e6:5.0f} MB"
     return notebook, figures, failure
 

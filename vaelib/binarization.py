@@ -14,8 +14,7 @@ from torch import Generator, Tensor
 
 def intensity(pixels: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Grey level of each pixel from 0 (background) to 1 (ink): byte / 255."""
-    if pixels.dtype != torch.uint8:
-        raise TypeError(f"expected pixels as uint8 from 0 to 255, got {pixels.dtype}")
+    _check_bytes(pixels)
     return pixels.float() / 255
 
 
@@ -53,6 +52,7 @@ def by_threshold(
 
     A byte exceeds half of 255 exactly when it is at least 128.
     """
+    _check_bytes(pixels)
     return (pixels >= 128).float()
 
 
@@ -63,6 +63,7 @@ def dynamically(
 
     Burda, Grosse & Salakhutdinov 2016 (IWAE), section 5.
     """
+    _check_bytes(pixels)
     noise = torch.rand(pixels.shape, generator=generator, device=pixels.device)
     return (noise < pixels / 255).float()
 
@@ -76,6 +77,11 @@ def freeze(
     Papers that say "static" use one published sample (Larochelle & Murray 2011), not this one.
     """
     return dynamically(pixels, generator).to(torch.uint8) * 255
+
+
+def _check_bytes(pixels: Tensor) -> None:
+    if pixels.dtype != torch.uint8:
+        raise TypeError(f"expected pixels as uint8 from 0 to 255, got {pixels.dtype}")
 
 
 def _check_intensity(intensity: Tensor) -> None:

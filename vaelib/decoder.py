@@ -1,5 +1,7 @@
 """From a code to a coin for each pixel, and the log-probability of an image under the coins."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
@@ -64,7 +66,7 @@ class ConvDecoder(nn.Module):
         self,
         *,
         latent: int = 5,
-        channels: tuple[int, int] = (32, 16),
+        channels: Sequence[int] = (32, 16),
         activation: str = "relu",
         generator: Generator | None = None,
     ) -> None:

@@ -1,5 +1,6 @@
 """From an image to a Gaussian over codes, and from that Gaussian to one code."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -74,7 +75,7 @@ class ConvEncoder(nn.Module):
     def __init__(
         self,
         *,
-        channels: tuple[int, int] = (16, 32),
+        channels: Sequence[int] = (16, 32),
         latent: int = 5,
         activation: str = "relu",
         generator: Generator | None = None,

@@ -1,5 +1,7 @@
 """A variational autoencoder: any encoder and any decoder that agree on the code."""
 
+from collections.abc import Sequence
+
 from torch import Generator, nn
 
 from vaelib.decoder import ConvDecoder, Decoder
@@ -43,7 +45,7 @@ def dense(
 
 def convolutional(
     *,
-    channels: tuple[int, int] = (16, 32),
+    channels: Sequence[int] = (16, 32),
     latent: int = 5,
     activation: str = "relu",
     generator: Generator | None = None,

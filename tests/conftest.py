@@ -1,0 +1,35 @@
+"""Shared pieces: small random data, and a switch for the shape checker."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from jaxtyping import config
+
+from vaelib import datasets, sources
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def pixels(generator: torch.Generator) -> torch.Tensor:
+    """Sixty images' worth of random bytes."""
+    return torch.randint(0, 256, (60, 784), generator=generator).to(torch.uint8)
+
+
+@pytest.fixture
+def as_users_run() -> Iterator[None]:
+    """Switch the shape checker off, as it is outside the tests, to meet our own messages."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def digits() -> torch.Tensor:
+    """2,000 real training images."""
+    sources.find("mnist")
+    return datasets.load("mnist", "train").images[:2000]

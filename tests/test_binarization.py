@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+from vaelib import binarization as b
+
+
+def test_intensity_spans_zero_to_one():
+    pixels = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    torch.testing.assert_close(b.intensity(pixels), torch.tensor([0.0, 0.2, 1.0]))
+
+
+def test_threshold_by_hand():
+    intensity = torch.tensor([0.0, 0.5, 0.500001, 1.0])
+    assert b.threshold(intensity).tolist() == [0, 0, 1, 1]
+    assert b.threshold(intensity, 1.0).tolist() == [0, 0, 0, 0]
+    assert b.threshold(intensity, 0.0).tolist() == [0, 1, 1, 1]
+
+
+def test_by_threshold_agrees_with_threshold_on_every_byte():
+    pixels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(b.by_threshold(pixels), b.threshold(b.intensity(pixels)))
+
+
+def test_bernoulli_by_hand_and_at_the_ends():
+    noise = torch.tensor([0.0, 0.3, 0.9, 0.9999])
+    assert b.bernoulli(torch.tensor([0.0, 0.4, 0.6, 1.0]), noise).tolist() == [0, 1, 0, 1]
+
+
+def test_dynamic_pixels_are_ink_as_often_as_their_intensity_says(generator):
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(4000, 1)
+    mean = b.dynamically(pixels, generator).mean(0)
+    intensity = torch.arange(256) / 255
+    error = (intensity * (1 - intensity) / 4000).sqrt()
+    assert ((mean - intensity).abs() <= 5 * error).all()
+    assert mean[0] == 0
+    assert mean[255] == 1
+
+
+def test_dynamic_agrees_with_bernoulli_on_the_same_noise(pixels):
+    noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(5))
+    drawn = b.dynamically(pixels, torch.Generator().manual_seed(5))
+    assert torch.equal(drawn, b.bernoulli(b.intensity(pixels), noise))
+
+
+def test_a_seed_repeats_and_another_differs(pixels):
+    one, same, other = (
+        b.dynamically(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_frozen_pixels_stay_under_every_protocol(pixels, generator):
+    frozen = b.freeze(pixels, generator)
+    assert set(frozen.unique().tolist()) == {0, 255}
+    assert torch.equal(b.by_threshold(frozen), b.dynamically(frozen, generator))
+    assert torch.equal(b.by_threshold(frozen), frozen / 255)
+
+
+@pytest.mark.usefixtures("as_users_run")
+class TestErrors:
+    @pytest.mark.parametrize("level", [-0.1, 1.5, float("nan")])
+    def test_level_outside_its_range(self, level):
+        with pytest.raises(ValueError, match=r"expected a level from 0 to 1, got"):
+            b.threshold(torch.zeros(3), level)
+
+    @pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, float("nan")])
+    def test_intensity_outside_its_range(self, value):
+        with pytest.raises(ValueError, match="expected intensities from 0 to 1"):
+            b.threshold(torch.tensor([0.5, value]))
+        with pytest.raises(ValueError, match="expected intensities from 0 to 1"):
+            b.bernoulli(torch.tensor([0.5, value]), torch.zeros(2))
+
+    def test_bytes_where_intensities_belong(self, pixels):
+        with pytest.raises(TypeError, match=r"binarization\.intensity"):
+            b.threshold(pixels)
+
+    def test_floats_where_bytes_belong(self):
+        for function in (b.intensity, b.by_threshold, b.dynamically, b.freeze):
+            with pytest.raises(TypeError, match="uint8"):
+                function(torch.rand(3))
+
+    def test_noise_of_another_shape(self):
+        with pytest.raises(ValueError, match=r"noise of shape \(3,\), got \(1,\)"):
+            b.bernoulli(torch.rand(3), torch.rand(1))

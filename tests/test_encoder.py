@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from vaelib.encoder import ConvEncoder, Encoder, Gaussian, reparameterize
+
+
+@pytest.fixture
+def posterior(generator):
+    return Gaussian(torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator))
+
+
+def test_reparameterize_by_hand():
+    posterior = Gaussian(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 2.0]]).log1p())
+    code = reparameterize(posterior, torch.tensor([[2.0, -1.0]]))
+    torch.testing.assert_close(code, torch.tensor([[3.0, -5.0]]))
+
+
+def test_zero_noise_gives_the_mean(posterior):
+    assert torch.equal(reparameterize(posterior, torch.zeros(4, 3)), posterior.mean)
+
+
+def test_samples_follow_torchs_normal(posterior, generator):
+    noise = torch.randn(20_000, 4, 3, generator=generator)
+    codes = reparameterize(posterior, noise)
+    truth = torch.distributions.Normal(posterior.mean, posterior.log_std.exp())
+    error = truth.stddev / 20_000**0.5
+    assert ((codes.mean(0) - truth.mean).abs() < 5 * error).all()
+    assert ((codes.std(0) / truth.stddev - 1).abs() < 0.03).all()
+
+
+def test_gradients_reach_both_heads(posterior):
+    mean, log_std = (t.clone().requires_grad_() for t in posterior)
+    noise = torch.full((4, 3), 0.5)
+    reparameterize(Gaussian(mean, log_std), noise).sum().backward()
+    torch.testing.assert_close(mean.grad, torch.ones(4, 3))
+    torch.testing.assert_close(log_std.grad, 0.5 * log_std.detach().exp())
+
+
+@pytest.mark.parametrize("network", [Encoder, ConvEncoder])
+def test_one_image_alone_equals_one_of_a_batch(network, generator):
+    encoder = network(generator=generator)
+    image = (torch.rand(5, 784, generator=generator) < 0.2).float()
+    with torch.no_grad():
+        batch, alone = encoder(image), encoder(image[2:3])
+    torch.testing.assert_close(alone.mean[0], batch.mean[2])
+    torch.testing.assert_close(alone.log_std[0], batch.log_std[2])
+    assert batch.mean.shape == batch.log_std.shape == (5, 5)
+
+
+def test_the_default_is_the_blog_posts():
+    shapes = {name: tuple(value.shape) for name, value in Encoder().named_parameters()}
+    assert shapes == {
+        "hidden.0.weight": (500, 784),
+        "hidden.0.bias": (500,),
+        "mean.weight": (5, 500),
+        "mean.bias": (5,),
+        "log_std.weight": (5, 500),
+        "log_std.bias": (5,),
+    }
+    assert isinstance(Encoder().hidden[1], torch.nn.Tanh)
+
+
+def test_convolutions_shrink_28_to_14_to_7():
+    encoder, shape, sides = ConvEncoder(), torch.zeros(1, 784), []
+    for layer in encoder.hidden:
+        shape = layer(shape)
+        if isinstance(layer, torch.nn.MaxPool2d):
+            sides.append(tuple(shape.shape[1:]))
+    assert sides == [(16, 14, 14), (32, 7, 7)]
+
+
+@pytest.mark.usefixtures("as_users_run")
+class TestErrors:
+    @pytest.mark.parametrize("shape", [(784,), (3, 783), (3, 28, 28)])
+    @pytest.mark.parametrize("network", [Encoder, ConvEncoder])
+    def test_images_of_another_shape(self, network, shape):
+        with pytest.raises(ValueError, match=r"\(batch, 784\), one row each, got"):
+            network()(torch.zeros(shape))
+
+    def test_bytes_instead_of_binarized_images(self):
+        with pytest.raises(TypeError, match=r"vaelib\.binarization"):
+            Encoder()(torch.zeros(3, 784, dtype=torch.uint8))
+
+    def test_noise_of_the_wrong_size(self, posterior):
+        with pytest.raises(ValueError, match=r"expected noise of shape \(4, 3\)"):
+            reparameterize(posterior, torch.zeros(4, 2))
+
+    def test_unknown_activation(self):
+        with pytest.raises(ValueError, match="no activation is called 'gelu'"):
+            Encoder(activation="gelu")

@@ -1,0 +1,182 @@
+import pytest
+import torch
+
+from vaelib import vae
+from vaelib.binarization import by_threshold, dynamically
+from vaelib.decoder import log_likelihood
+from vaelib.elbo import ElboTerms, elbo, kl
+from vaelib.encoder import reparameterize
+from vaelib.training import evaluate, mean_terms, sum_of_squares, throttle, train
+
+
+def small(seed=0, **settings):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = {"pixels": 784, "hidden": 20, "latent": 2} | settings
+    return vae.dense(**sizes, generator=generator), generator
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_the_bound_rises_and_history_says_so(digits):
+    model, generator = small()
+    history = train(
+        model, digits, epochs=3, batch_size=20, test_images=digits[:500], generator=generator
+    )
+    assert history.train.bound.shape == history.test.kl.shape == history.seconds.shape == (3,)
+    assert (history.test.bound.diff() > 0).all()
+    assert history.test.bound[-1] > -240
+    assert history.test.bound[-1] == mean_terms(model, digits[:500]).bound
+    assert (history.seconds.diff() > 0).all()
+
+
+def test_a_seed_repeats_exactly_and_another_differs(pixels):
+    runs = []
+    for seed in (0, 0, 1):
+        model, generator = small(seed)
+        history = train(model, pixels, epochs=2, batch_size=16, generator=generator)
+        runs.append((weights(model), history.train.bound))
+    assert torch.equal(runs[0][0], runs[1][0])
+    assert torch.equal(runs[0][1], runs[1][1])
+    assert not torch.equal(runs[0][0], runs[2][0])
+
+
+def test_looking_at_test_images_changes_nothing(pixels):
+    found = []
+    for test_images in (None, pixels):
+        model, generator = small()
+        train(model, pixels, epochs=2, test_images=test_images, generator=generator)
+        found.append(weights(model))
+    assert torch.equal(*found)
+
+
+def test_one_step_is_adams_on_the_mean_loss(pixels):
+    model, generator = small()
+    by_hand, same = small()
+    order = torch.randperm(len(pixels), generator=same)
+    image = by_threshold(pixels[order])
+    noise = torch.randn(len(pixels), 2, generator=same)
+    penalty = 0.01 * sum(p.square().sum() for p in by_hand.decoder.parameters())
+    loss = -elbo(by_hand, image, noise).bound.mean() + penalty
+    optimizer = torch.optim.Adam(by_hand.parameters(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
+    loss.backward()
+    optimizer.step()
+    train(model, pixels, epochs=1, batch_size=60, decoder_penalty=0.01, generator=generator)
+    torch.testing.assert_close(weights(model), weights(by_hand), rtol=1e-5, atol=1e-7)
+
+
+def test_every_image_is_used_once_an_epoch_also_in_a_short_last_batch(pixels):
+    seen, sizes = [], []
+
+    def spy(images, generator):
+        seen.append(images)
+        sizes.append(len(images))
+        return by_threshold(images)
+
+    model, generator = small()
+    train(model, pixels, epochs=1, batch_size=25, binarize=spy, generator=generator)
+    assert sizes == [25, 25, 10]
+    assert torch.equal(torch.cat(seen).sum(1).sort().values, pixels.sum(1).sort().values)
+
+
+def test_the_history_averages_over_images_not_batches(pixels):
+    model, generator = small()
+    terms = []
+    history = train(
+        model,
+        pixels,
+        epochs=1,
+        batch_size=25,
+        generator=generator,
+        on_step=lambda step, batch: terms.append(batch.bound),
+    )
+    torch.testing.assert_close(history.train.bound[0], torch.cat(terms).mean())
+    assert history.test is None
+
+
+def test_callbacks_count_from_one_and_carry_no_gradient(pixels):
+    steps, epochs = [], []
+    model, generator = small()
+    train(
+        model,
+        pixels,
+        epochs=2,
+        batch_size=30,
+        generator=generator,
+        on_step=lambda step, terms: steps.append((step, terms.bound.requires_grad)),
+        on_epoch=lambda epoch, history: epochs.append((epoch, len(history.train.bound))),
+    )
+    assert steps == [(1, False), (2, False), (3, False), (4, False)]
+    assert epochs == [(1, 1), (2, 2)]
+
+
+def test_another_objective_and_binarization_are_one_argument(digits):
+    def without_kl(model, image, noise):
+        posterior = model.encoder(image)
+        logits = model.decoder(reparameterize(posterior, noise))
+        return ElboTerms(log_likelihood(image, logits), 0 * kl(posterior))
+
+    rates = []
+    for objective in (elbo, without_kl):
+        model, generator = small()
+        train(
+            model,
+            digits,
+            epochs=3,
+            batch_size=20,
+            objective=objective,
+            binarize=dynamically,
+            generator=generator,
+        )
+        rates.append(mean_terms(model, digits).kl)
+    assert rates[1] > 2 * rates[0]
+
+
+def test_the_penalty_shrinks_the_decoder_alone(pixels):
+    norms = []
+    for penalty in (0.0, 1.0):
+        model, generator = small()
+        train(model, pixels, epochs=20, decoder_penalty=penalty, generator=generator)
+        norms.append(sum_of_squares(model.decoder.parameters()).item())
+    assert norms[1] < 0.8 * norms[0]
+
+
+def test_evaluate_is_per_image_and_does_not_depend_on_the_batch_size(pixels):
+    model, _ = small()
+    terms = evaluate(model, pixels)
+    assert terms.bound.shape == (60,)
+    assert not terms.bound.requires_grad
+    smaller = evaluate(model, pixels, batch_size=7)
+    torch.testing.assert_close(terms.kl, smaller.kl)
+    noise = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(terms.bound, elbo(model, by_threshold(pixels), noise).bound.detach())
+
+
+def test_throttle_lets_one_call_through_each_period(monkeypatch):
+    now, calls = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    report = throttle(lambda step: calls.append(step), seconds=10.0)
+    for step, second in enumerate((0, 1, 9.9, 10, 11, 25, 26)):
+        now[0] = second
+        report(step)
+    assert calls == [0, 3, 5]
+
+
+def test_sum_of_squares_by_hand():
+    assert sum_of_squares([torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])]) == 14
+
+
+@pytest.mark.usefixtures("as_users_run")
+class TestErrors:
+    def test_floats_instead_of_bytes(self):
+        model, _ = small()
+        for function in (train, evaluate):
+            with pytest.raises(TypeError, match="expected images as uint8 from 0 to 255, got"):
+                function(model, torch.rand(3, 784))
+
+    @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 28, 28)])
+    def test_images_of_another_shape(self, shape):
+        model, _ = small()
+        with pytest.raises(ValueError, match=r"expected images of shape \(image, 784\)"):
+            train(model, torch.zeros(shape, dtype=torch.uint8))

@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch import nn
+
+from vaelib import vae
+from vaelib.decoder import Decoder
+from vaelib.elbo import elbo
+from vaelib.encoder import Encoder, Gaussian
+from vaelib.training import mean_terms, train
+
+
+@pytest.mark.parametrize("build", [vae.dense, vae.convolutional])
+def test_any_pair_that_keeps_the_signatures_gives_a_bound(build, generator):
+    model = build(generator=generator)
+    image = (torch.rand(3, 784, generator=generator) < 0.2).float()
+    terms = elbo(model, image, torch.randn(3, 5, generator=generator))
+    assert terms.bound.shape == (3,)
+    assert ((terms.bound > -800) & (terms.bound < -400)).all()
+
+
+@pytest.mark.parametrize("build", [vae.dense, vae.convolutional])
+def test_each_learns_real_digits(build, digits, generator):
+    model = build(generator=generator)
+    before = -mean_terms(model, digits[1000:]).bound
+    train(model, digits[:1000], epochs=6, batch_size=50, generator=generator)
+    after = -mean_terms(model, digits[1000:]).bound
+    assert after < 240 < 540 < before
+
+
+def test_a_foreign_encoder_works_too(generator):
+    class Linear(nn.Module):
+        latent, pixels = 2, 784
+
+        def __init__(self):
+            super().__init__()
+            self.mean = nn.Linear(784, 2)
+
+        def forward(self, image):
+            return Gaussian(self.mean(image), torch.zeros(len(image), 2))
+
+    model = vae.VAE(Linear(), Decoder(latent=2))
+    terms = elbo(model, torch.zeros(3, 784), torch.zeros(3, 2))
+    assert terms.bound.shape == (3,)
+
+
+def test_a_seed_repeats_the_weights():
+    models = [vae.dense(generator=torch.Generator().manual_seed(9)) for _ in range(2)]
+    for a, b in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_networks_that_disagree_are_refused():
+    with pytest.raises(ValueError, match="encoder has latent=5 and the decoder latent=2"):
+        vae.VAE(Encoder(), Decoder(latent=2))
+    with pytest.raises(ValueError, match="pixels=784 and the decoder pixels=100"):
+        vae.VAE(Encoder(), Decoder(pixels=100))
