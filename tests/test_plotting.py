@@ -39,7 +39,7 @@ def test_images_that_are_not_square_are_refused():
 def test_the_strip_shows_ink_dark_on_white(tmp_path):
     images = torch.zeros(10, 784)
     images[0] = 1
-    picture = imread(plotting.save_strip(images, tmp_path / "build" / "sample.png"))
+    picture = imread(plotting.save_images(images, tmp_path / "build" / "sample.png"))
     assert picture.shape[:2] == (84, 3 * (10 * 30 - 2))
     assert (picture[:, :84, :3] == 0).all()
     assert (picture[:, 90:, :3] == 1).all()

@@ -64,7 +64,7 @@ def show_images(
     """Draw images of intensities in [0, 1], ink dark, in rows of `columns`."""
     sheet = montage(images, columns)
     if axes is None:
-        width = 0.8 * min(columns, len(images))
+        width = min(0.8 * min(columns, len(images)), 9.6)
         height = width * sheet.shape[0] / sheet.shape[1] + (0.35 if title else 0)
         axes = plt.figure(figsize=(width, height)).add_subplot()
     axes.imshow(sheet, vmin=0, vmax=1, interpolation="nearest")
@@ -88,11 +88,16 @@ def show_rows(rows: Mapping[str, Float[Tensor, "image pixel"]], *, title: str = 
     return figure
 
 
-def save_strip(images: Float[Tensor, "image pixel"], path: str | Path) -> Path:
-    """Write images side by side as one PNG, ink dark on white, and return its path."""
+def save_images(
+    images: Float[Tensor, "image pixel"], path: str | Path, *, columns: int = 10
+) -> Path:
+    """Write images in rows of `columns` as one PNG, ink dark on white, and return its path.
+
+    Ten columns and ten images make the strip that the blog post calls `sample.png`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet = montage(images, columns=len(images)).repeat(3, 0).repeat(3, 1)
+    sheet = montage(images, columns).repeat(3, 0).repeat(3, 1)
     plt.imsave(path, sheet, cmap="gray_r", vmin=0, vmax=1)
     return path
 

@@ -1,0 +1,75 @@
+"""The two lists of what the course needs, in pyproject.toml and environment.yml, agree."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+HOME = Path(__file__).parent.parent
+CONDA_NAMES = {"torch": "pytorch-cpu"}
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@pytest.fixture
+def project():
+    return tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture
+def environment():
+    return yaml.safe_load((HOME / "environment.yml").read_text())
+
+
+def bounds(requirements):
+    pattern = re.compile(r"^([A-Za-z0-9_.-]+)\s*(.*)$")
+    return dict(pattern.match(requirement).groups() for requirement in requirements)
+
+
+def conda(environment):
+    return bounds(item for item in environment["dependencies"] if isinstance(item, str))
+
+
+def test_bounds_are_the_same_in_both(project, environment):
+    in_conda = conda(environment)
+    shared = 0
+    for name, bound in bounds(project["dependencies"]).items():
+        name = CONDA_NAMES.get(name, name)
+        if name in in_conda:
+            assert in_conda.pop(name) == bound, name
+            shared += 1
+    assert shared == 6
+    assert in_conda.pop("python") == project["requires-python"]
+    assert set(in_conda) == {"pip"}, "conda lists something that pyproject.toml does not"
+
+
+def test_pip_adds_nbval_and_the_package_itself(project, environment):
+    (pip,) = (item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert "-e ." in pip
+    developers = bounds(project["optional-dependencies"]["dev"])
+    assert f"nbval{developers['nbval']}" in pip
+
+
+def test_every_import_of_the_package_and_the_notebooks_is_declared(project):
+    import nbformat
+
+    sources = [path.read_text() for path in (HOME / "vaelib").glob("*.py")]
+    for path in (HOME / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        sources += [cell.source for cell in cells if cell.cell_type == "code"]
+    found = re.findall(r"^\s*(?:from|import) (\w+)", "\n".join(sources), re.MULTILINE)
+    foreign = set(found) - set(sys.stdlib_module_names) - {"vaelib"}
+    assert foreign <= set(bounds(project["dependencies"])), foreign
+    assert "torch" in foreign
+
+
+def test_pre_commit_runs_the_linter_that_ci_runs(project):
+    hooks = yaml.safe_load((HOME / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    pinned = {item for hook in hooks for item in hook["additional_dependencies"]}
+    (ruff,) = (item for item in project["optional-dependencies"]["dev"] if item.startswith("ruff"))
+    assert ruff in pinned

@@ -1,0 +1,329 @@
+"""What no single cell can say: that notebooks are whole, tidy, and agree with the package."""
+
+import ast
+import importlib
+import math
+import pkgutil
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+import vaelib
+from vaelib import binarization, decoder, elbo, encoder, training, vae
+
+HOME = Path(__file__).parent.parent
+PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
+TAGS = {"nbval-ignore-output"}
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text_of(output):
+    data = output.get("data", {})
+    parts = [output.get("text", ""), data.get("text/plain", ""), data.get("text/html", "")]
+    return "\n".join(parts)
+
+
+def test_there_are_five_in_order():
+    assert [path.stem[:2] for path in PATHS] == ["01", "02", "03", "04", "05"]
+
+
+def test_each_has_a_module_and_a_test_file_of_its_name(path):
+    topic = path.stem[3:]
+    assert (HOME / "vaelib" / f"{topic}.py").exists()
+    assert (HOME / "tests" / f"test_{topic}.py").exists()
+
+
+def test_it_was_run_from_top_to_bottom(code):
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+def test_no_errors_and_nothing_on_stderr(code):
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert not [o for o in outputs if o.get("name") == "stderr"]
+    assert not [o for o in outputs if re.search(r"\bWarning\b", text_of(o))]
+
+
+def test_no_absolute_paths(code):
+    pattern = re.compile(r"(?<![\w.:/])/(home|root|tmp|usr|opt|Users|mnt|work|var)/|[A-Z]:\\")
+    for cell in code:
+        for text in (cell.source, *map(text_of, cell.outputs)):
+            assert not pattern.search(text), text
+
+
+def test_nothing_of_the_machine_or_of_widgets_in_the_metadata(notebook):
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert "version" not in notebook.metadata.language_info
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata.get("tags", [])) <= TAGS
+
+
+def test_it_is_small_enough_to_be_shown_on_a_code_host(path):
+    assert path.stat().st_size < 1_500_000
+
+
+def test_cells_are_short(code):
+    lengths = sorted(len(cell.source.splitlines()) for cell in code)
+    assert lengths[-1] <= 20
+    assert lengths[len(lengths) // 2] < 12
+
+
+def test_run_all_needs_no_reader(code):
+    source = "\n".join(cell.source for cell in code)
+    assert not re.search(r"\binput\(|NotImplementedError|^\s*\.\.\.\s*$", source, re.MULTILINE)
+
+
+def test_cells_that_train_ignore_their_output_and_meet_an_assertion(code):
+    training_cells = [
+        i for i, cell in enumerate(code) if re.search(r"training\.train\(", cell.source)
+    ]
+    for i in training_cells:
+        bare = "torch.equal" in code[i].source  # a bitwise comparison needs no band
+        assert bare or "nbval-ignore-output" in code[i].metadata.get("tags", [])
+        assert any("assert" in cell.source for cell in code[i : i + 3])
+
+
+def test_every_figure_is_told_in_words_next_to_it(notebook):
+    for i, cell in enumerate(notebook.cells):
+        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+        if pictures:
+            assert any(c.cell_type == "markdown" for c in notebook.cells[i + 1 : i + 3]), (
+                cell.source
+            )
+
+
+def test_it_opens_and_closes_as_all_do(notebook, path):
+    markdown = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    headings = re.findall(r"^(#+) (.+)$", "\n".join(markdown), re.MULTILINE)
+    assert headings[0][0] == "#"
+    assert headings[0][1].startswith(f"{int(path.stem[:2])} · ")
+    assert [level for level, _ in headings].count("#") == 1
+    assert [title for _, title in headings[-2:]] == ["Exercises", "Take away"]
+    for row in ("You will do", "You will learn", "You need", "Time"):
+        assert f"**{row}**" in markdown[0]
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", "\n".join(markdown)):
+        assert (path.parent / link).exists(), link
+
+
+# The lesson's own functions against their twins in the package.
+
+
+def definitions(stem):
+    """The names that a notebook's code cells define, from imports, constants and definitions."""
+    (path,) = (path for path in PATHS if path.stem == stem)
+    kept = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        for node in ast.parse(cell.source).body:
+            constant = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()
+            if constant or isinstance(
+                node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+            ):
+                kept.append(node)
+    scope = {}
+    exec(compile(ast.Module(kept, type_ignores=[]), stem, "exec"), scope)
+    defined = {n.name for n in kept if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    return {name: scope[name] for name in defined}
+
+
+def networks(lesson, package):
+    a, b = (network(generator=torch.Generator().manual_seed(3)) for network in (lesson, package))
+    for ours, theirs in zip(a.named_parameters(), b.named_parameters(), strict=True):
+        assert ours[0] == theirs[0]
+        assert torch.equal(ours[1], theirs[1])
+    return a, b
+
+
+def same_threshold(lesson):
+    x = torch.rand(50, 784)
+    for level in (0.0, 0.3, 0.5, 1.0):
+        assert torch.equal(lesson(x, level), binarization.threshold(x, level))
+    assert torch.equal(lesson(x), binarization.threshold(x))
+
+
+def same_bernoulli(lesson):
+    x, noise = torch.rand(2, 50, 784)
+    assert torch.equal(lesson(x, noise), binarization.bernoulli(x, noise))
+
+
+def same_encoder(lesson):
+    ours, theirs = networks(lesson, encoder.Encoder)
+    image = (torch.rand(9, 784) < 0.3).float()
+    for a, b in zip(ours(image), theirs(image), strict=True):
+        assert torch.equal(a, b)
+
+
+def same_reparameterize(lesson):
+    posterior = encoder.Gaussian(*torch.randn(2, 9, 5))
+    noise = torch.randn(9, 5)
+    assert torch.equal(lesson(posterior, noise), encoder.reparameterize(posterior, noise))
+
+
+def same_decoder(lesson):
+    ours, theirs = networks(lesson, decoder.Decoder)
+    code = torch.randn(9, 5)
+    assert torch.equal(ours(code), theirs(code))
+
+
+def same_log_likelihood(lesson):
+    image = (torch.rand(9, 784) < 0.3).double()
+    logits = 20 * torch.randn(9, 784, dtype=torch.float64)
+    torch.testing.assert_close(
+        lesson(image, logits),
+        decoder.log_likelihood(image, logits),
+        rtol=0,
+        atol=784 * math.exp(-20),  # torch's softplus(x) is x from 20 on
+    )
+
+
+def same_kl(lesson):
+    posterior = encoder.Gaussian(*torch.randn(2, 9, 5))
+    assert torch.equal(lesson(posterior), elbo.kl(posterior))
+
+
+def same_wrong_kl(lesson):
+    from benchmarks.objectives import wrong_kl
+
+    posterior = encoder.Gaussian(*torch.randn(2, 9, 5))
+    assert torch.equal(lesson(posterior), wrong_kl(posterior))
+    assert not torch.allclose(lesson(posterior), elbo.kl(posterior))
+
+
+def same_elbo(lesson):
+    model, image, noise = vae.dense(), (torch.rand(9, 784) < 0.3).float(), torch.randn(9, 5)
+    for a, b in zip(lesson(model, image, noise), elbo.elbo(model, image, noise), strict=True):
+        assert torch.equal(a, b)
+
+
+def same_fit(lesson):
+    images = torch.randint(0, 256, (250, 784)).to(torch.uint8)
+    models = []
+    for run in (
+        lambda model, generator: lesson(model, images, 2, generator),
+        lambda model, generator: training.train(model, images, epochs=2, generator=generator),
+    ):
+        generator = torch.Generator().manual_seed(1)
+        model = vae.dense(generator=generator)
+        run(model, generator)
+        models.append(model)
+    for a, b in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(a, b)
+
+
+TWINS = {
+    ("01_binarization", "threshold"): same_threshold,
+    ("01_binarization", "bernoulli"): same_bernoulli,
+    ("02_encoder", "Encoder"): same_encoder,
+    ("02_encoder", "reparameterize"): same_reparameterize,
+    ("03_decoder", "Decoder"): same_decoder,
+    ("03_decoder", "log_likelihood"): same_log_likelihood,
+    ("04_elbo", "kl"): same_kl,
+    ("04_elbo", "wrong_kl"): same_wrong_kl,
+    ("04_elbo", "elbo_terms"): same_elbo,
+    ("05_training", "fit"): same_fit,
+}
+
+
+@pytest.mark.parametrize(("stem", "name"), TWINS)
+def test_what_a_lesson_defines_equals_its_twin(stem, name):
+    torch.manual_seed(0)
+    TWINS[stem, name](definitions(stem)[name])
+
+
+def test_no_twin_is_left_out(path):
+    modules = [
+        importlib.import_module(f"vaelib.{info.name}")
+        for info in pkgutil.iter_modules(vaelib.__path__)
+    ]
+    public = {
+        name
+        for module in modules
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", "").startswith("vaelib") and not name.startswith("_")
+    }
+    for name in definitions(path.stem).keys() & public:
+        assert (path.stem, name) in TWINS
+
+
+# The runner and nbval, seen failing.
+
+
+def write_notebook(path, *sources, output=None):
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    if output is not None:
+        notebook.cells[0].execution_count = 1
+        notebook.cells[0].outputs = [nbformat.v4.new_output("stream", name="stdout", text=output)]
+    nbformat.write(notebook, path)
+    return path
+
+
+def run(*command):
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=HOME, capture_output=True, text=True, timeout=280
+    )
+    return done.returncode, done.stdout, time.perf_counter() - start
+
+
+def nbval(path):
+    options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=5", "-p", "no:cacheprovider"]
+    return run("-m", "pytest", *options, path)
+
+
+def test_the_runner_names_the_failing_cell_and_its_error(tmp_path):
+    path = write_notebook(tmp_path / "broken.ipynb", "x = 1", "print(x)\n1 / 0", "y = 2")
+    before = path.read_bytes()
+    status, printed, _ = run("tools/notebooks.py", "refresh", path)
+    assert status == 1
+    assert "code cell 2 of 3" in printed
+    assert "    1 / 0" in printed
+    assert "ZeroDivisionError: division by zero" in printed
+    assert path.read_bytes() == before
+
+
+def test_the_runner_survives_a_dead_kernel(tmp_path):
+    path = write_notebook(tmp_path / "dead.ipynb", "x = 1", "import os\nos._exit(1)")
+    status, printed, seconds = run("tools/notebooks.py", "refresh", path)
+    assert status == 1
+    assert "DeadKernelError" in printed
+    assert seconds < 60
+
+
+def test_nbval_passes_what_is_right_and_fails_what_changed(tmp_path):
+    right = write_notebook(tmp_path / "right.ipynb", "print(1 + 1)", output="2\n")
+    wrong = write_notebook(tmp_path / "wrong.ipynb", "print(1 + 1)", output="3\n")
+    assert nbval(right)[0] == 0
+    status, printed, _ = nbval(wrong)
+    assert status == 1
+    assert "print(1 + 1)" in printed
+
+
+def test_nbval_fails_on_a_dead_kernel_within_its_cell_timeout(tmp_path):
+    path = write_notebook(tmp_path / "dead.ipynb", "import os\nos._exit(1)", "x = 1")
+    status, _, seconds = nbval(path)
+    assert status == 1
+    assert seconds < 60
