@@ -5,6 +5,7 @@ import importlib
 import math
 import pkgutil
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -311,6 +312,26 @@ def test_the_runner_survives_a_dead_kernel(tmp_path):
     assert status == 1
     assert "DeadKernelError" in printed
     assert seconds < 60
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_ctrl_c_ends_the_runner_quietly_and_leaves_the_notebook(tmp_path):
+    path = write_notebook(tmp_path / "long.ipynb", "import time\ntime.sleep(100)")
+    before = path.read_bytes()
+    runner = subprocess.Popen(
+        [sys.executable, "tools/notebooks.py", "refresh", path],
+        cwd=HOME,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(8)
+    runner.send_signal(signal.SIGINT)
+    printed, errors = runner.communicate(timeout=30)
+    assert runner.returncode == 130
+    assert "interrupted" in printed
+    assert "Traceback" not in errors
+    assert path.read_bytes() == before
 
 
 def test_nbval_passes_what_is_right_and_fails_what_changed(tmp_path):

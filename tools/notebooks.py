@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -31,6 +32,10 @@ LANGUAGE = {
 }
 
 
+def kernel_pid(client: NotebookClient) -> int | None:
+    return getattr(getattr(client.km, "provisioner", None), "pid", None)
+
+
 class PeakMemory(threading.Thread):
     """Watches a kernel's resident memory until `stop`; `bytes` is the most that it saw."""
 
@@ -40,7 +45,7 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         while not self.done.wait(0.05):
-            pid = getattr(getattr(self.client.km, "provisioner", None), "pid", None)
+            pid = kernel_pid(self.client)
             if pid is None:
                 continue
             try:
@@ -67,8 +72,14 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     BUILD.mkdir(exist_ok=True)
     log = (BUILD / "kernels.log").open("a")
     memory.start()
+    # In a thread of its own, since in the main thread nbclient takes Ctrl-C for itself.
+    worker = ThreadPoolExecutor(1)
     try:
-        client.execute(stderr=log)
+        worker.submit(client.execute, stderr=log).result()
+    except KeyboardInterrupt:
+        if (pid := kernel_pid(client)) is not None:
+            psutil.Process(pid).kill()
+        raise
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         failure = describe_failure(notebook, error)
     finally:
