@@ -1,12 +1,26 @@
-"""Shared pieces: small random data, and a switch for the shape checker."""
+"""Shared pieces: shapes checked in every call, small random data, real digits."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
-from jaxtyping import config
+from jaxtyping import config, install_import_hook
 
-from vaelib import datasets, sources
+with install_import_hook("vaelib", "beartype.beartype"):
+    from vaelib import (  # noqa: F401  (all of them, so that the hook sees all of them)
+        binarization,
+        checkpoint,
+        datasets,
+        decoder,
+        elbo,
+        encoder,
+        initialization,
+        plotting,
+        sampling,
+        sources,
+        training,
+        vae,
+    )
 
 
 @pytest.fixture
@@ -31,5 +45,4 @@ def as_users_run() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def digits() -> torch.Tensor:
     """2,000 real training images."""
-    sources.find("mnist")
     return datasets.load("mnist", "train").images[:2000]

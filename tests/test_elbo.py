@@ -1,5 +1,6 @@
 import math
 
+import jaxtyping
 import pytest
 import torch
 from scipy.integrate import quad
@@ -45,6 +46,13 @@ def test_kl_adds_over_dimensions_and_keeps_images_apart(generator):
         for d in range(4)
     ]
     torch.testing.assert_close(kl(posterior), sum(one_by_one))
+
+
+def test_shapes_in_signatures_are_checked_under_pytest():
+    with pytest.raises(jaxtyping.TypeCheckError):
+        kl(Gaussian(torch.zeros(3), torch.zeros(3)))
+    with pytest.raises(jaxtyping.TypeCheckError):
+        log_likelihood(torch.zeros(3, 784), torch.zeros(3, 5))
 
 
 def test_the_bound_is_the_difference_of_its_terms():

@@ -66,6 +66,7 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
         notebook,
         kernel_name="python3",
         timeout=600,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
     memory, start, failure = PeakMemory(client), time.perf_counter(), ""
