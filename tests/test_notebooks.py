@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import vaelib
-from vaelib import binarization, decoder, elbo, encoder, training, vae
+from vaelib import binarization, decoder, elbo, encoder, sampling, training, vae
 
 HOME = Path(__file__).parent.parent
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -234,6 +234,11 @@ def same_fit(lesson):
         assert torch.equal(a, b)
 
 
+def same_sample(lesson):
+    model, code, noise = vae.dense(), torch.randn(9, 5), torch.rand(9, 784)
+    assert torch.equal(lesson(model, code, noise), sampling.sample(model, code, noise).image)
+
+
 TWINS = {
     ("01_binarization", "threshold"): same_threshold,
     ("01_binarization", "bernoulli"): same_bernoulli,
@@ -245,6 +250,7 @@ TWINS = {
     ("04_elbo", "wrong_kl"): same_wrong_kl,
     ("04_elbo", "elbo_terms"): same_elbo,
     ("05_training", "fit"): same_fit,
+    ("05_training", "sample"): same_sample,
 }
 
 
