@@ -2,19 +2,31 @@
 #   PYTHON=python3.12   the Python that .venv is made from (3.10 or newer)
 #   TORCH=cpu           torch without CUDA, from PyTorch's own CPU wheels (for Linux; saves 5 GB)
 PYTHON ?= python3
-TORCH ?= default
+TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),default)
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
-READY := .venv/ready-$(TORCH)
+READY := .venv/ready
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
-NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=240 --nbval-kernel-startup-timeout=120
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=200 --nbval-kernel-startup-timeout=120
+
+# A .venv that was moved here, or holds the other torch, is stale whatever its date.
+$(if $(filter cpu default,$(TORCH)),,$(error TORCH is cpu or default, not "$(TORCH)"))
+STAMP := $(CURDIR) $(TORCH)
+ifneq ($(shell cat .venv/ready 2>/dev/null),$(STAMP))
+FORCE := renew
+endif
+
+# Notebooks run in a folder of their own, so a relative path must not depend on where.
+ifneq ($(VAELIB_DATA),)
+export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAELIB_DATA))
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit notebooks lab refresh measure clean
+.PHONY: help run test lint unit notebooks lab refresh measure clean renew
 
 help:  ## list these targets
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/  make \1@\2/p' Makefile | column -t -s @
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: $(READY)  ## get MNIST, execute the notebooks in order, write build/ and say how it went
 	@$(BIN)/python tools/notebooks.py run
@@ -44,13 +56,13 @@ measure: $(READY)  ## train the variants that notebook 5 compares, three seeds e
 clean:  ## remove what was built (not .venv, not the data)
 	rm -rf build .pytest_cache .ruff_cache
 
-$(READY): pyproject.toml Makefile
+$(READY): pyproject.toml Makefile $(FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name one with make PYTHON=...")'
 	@echo "Setting up .venv (once; torch is large, so this can take some minutes)"
-	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	@rm -f .venv/ready-*
+	@if [ -n "$(FORCE)" ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --clear .venv; fi
 	@if [ "$(TORCH)" = cpu ]; then echo "  torch and torchvision, CPU only"; $(call quietly,$(BIN)/python -m pip install torch torchvision --index-url $(CPU_WHEELS)); fi
 	@echo "  vaelib and what it needs"; $(call quietly,$(BIN)/python -m pip install --editable '.[dev]')
-	@touch $@
+	@echo "$(TORCH)" >.venv/torch
+	@echo "$(STAMP)" >$@
 
 quietly = $(1) >.venv/setup.log 2>&1 || { cat .venv/setup.log; echo "Set-up failed; the lines above say why. Mend that, then run make again."; exit 1; }

@@ -83,3 +83,9 @@ class TestErrors:
     def test_noise_of_another_shape(self):
         with pytest.raises(ValueError, match=r"noise of shape \(3,\), got \(1,\)"):
             b.bernoulli(torch.rand(3), torch.rand(1))
+
+
+def test_freezing_tosses_coins():
+    grey = torch.full((1000,), 128, dtype=torch.uint8)
+    frozen = b.freeze(grey, torch.Generator().manual_seed(0))
+    assert 400 < (frozen == 255).sum() < 600

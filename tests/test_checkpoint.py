@@ -37,9 +37,49 @@ def test_a_network_that_cannot_be_rebuilt_is_not_saved(tmp_path):
     class Mine(nn.Module):
         latent, pixels, settings = 5, 784, {}
 
-    with pytest.raises(checkpoint.CheckpointError, match="not Mine"):
+    with pytest.raises(checkpoint.CheckpointError, match="Mine"):
         checkpoint.save(vae.VAE(Mine(), Decoder()), tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stranger_of_the_same_name_is_not_taken_for_ours(tmp_path):
+    encoder = type("Encoder", (nn.Module,), {"latent": 5, "pixels": 784, "settings": {}})()
+    with pytest.raises(checkpoint.CheckpointError, match="can be saved by name"):
+        checkpoint.save(vae.VAE(encoder, Decoder()), tmp_path / "model.safetensors")
+
+
+def test_precision_survives_and_the_global_generator_is_left_alone(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4).double(), tmp_path / "model.safetensors")
+    state = torch.random.get_rng_state()
+    assert next(checkpoint.load(path).parameters()).dtype == torch.float64
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": "{}"},
+        {"encoder": "not json"},
+        {"encoder": '{"kind": "Encoder", "extra": 1}'},
+        {"encoder": '{"kind": "Encoder", "activation": "gelu"}'},
+        {"encoder": '{"kind": "Encoder", "latent": 9}'},
+        {"decoder": '{"kind": "Unknown"}'},
+    ],
+)
+@pytest.mark.usefixtures("as_users_run")
+def test_metadata_that_describes_no_vae_is_refused(tmp_path, change):
+    model = vae.dense(hidden=4)
+    described = {
+        "format": checkpoint.FORMAT,
+        "encoder": '{"kind": "Encoder", "hidden": 4}',
+        "decoder": '{"kind": "Decoder", "hidden": 4}',
+    }
+    path = tmp_path / "model.safetensors"
+    save_file(model.state_dict(), path, described)
+    checkpoint.load(path)
+    save_file(model.state_dict(), path, described | change)
+    with pytest.raises(checkpoint.CheckpointError):
+        checkpoint.load(path)
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):

@@ -82,6 +82,13 @@ def test_damaged_files_are_named(root, damage, message):
     assert str(root) in str(caught.value)
 
 
+def test_labels_that_do_not_match_are_named(root):
+    path = root / (FILES["mnist"]["train"][1] + ".gz")
+    path.write_bytes(gzip.compress(idx(np.arange(4, dtype=np.uint8))))
+    with pytest.raises(DataError, match=r"labels of shape \(4,\)"):
+        datasets.load("mnist", "train")
+
+
 def test_a_truncated_gzip_is_named(root):
     path = root / (FILES["mnist"]["train"][1] + ".gz")
     path.write_bytes(path.read_bytes()[:-5])

@@ -75,6 +75,21 @@ def test_the_default_is_the_blog_posts():
     assert isinstance(Decoder().hidden[1], torch.nn.Tanh)
 
 
+def test_settings_reach_the_layers():
+    assert isinstance(Decoder(activation="relu").hidden[1], torch.nn.ReLU)
+    assert [type(layer).__name__ for layer in ConvDecoder(activation="tanh").hidden] == [
+        *("Linear", "Tanh", "Unflatten"),
+        *("Upsample", "Conv2d", "Tanh", "Upsample"),
+    ]
+    assert ConvDecoder(channels=(8, 4)).logits[0].in_channels == 4
+
+
+def test_an_image_leaves_the_convolutions_upright():
+    stage = torch.zeros(1, 1, 28, 28)
+    stage[0, 0, 3, 20] = 1
+    assert ConvDecoder().logits[1](stage)[0].nonzero().tolist() == [[3 * 28 + 20]]
+
+
 def test_convolutions_grow_7_to_14_to_28():
     stage, sides = torch.zeros(1, 5), []
     for layer in ConvDecoder().hidden:
@@ -90,6 +105,11 @@ class TestErrors:
     def test_latent_of_the_wrong_size(self, network):
         with pytest.raises(ValueError, match=r"codes of shape \(batch, 5\), one row each, got"):
             network()(torch.zeros(3, 4))
+
+    @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+    def test_pixels_outside_their_range(self, value):
+        with pytest.raises(ValueError, match="expected pixels from 0 to 1"):
+            log_likelihood(torch.full((2, 784), value), torch.zeros(2, 784))
 
     def test_image_and_logits_of_different_shapes(self):
         with pytest.raises(ValueError, match=r"\(3, 784\) and \(3, 1\)"):

@@ -92,3 +92,25 @@ def test_elbo_stays_below_log_p_on_a_model_that_can_be_integrated(generator):
     error = terms.bound.std() / 20_000**0.5
     assert gap > 0.01
     assert abs(terms.bound.mean() + gap - evidence) < 5 * error
+
+
+def test_gradients_of_the_bound_agree_with_finite_differences(generator):
+    model = vae.dense(pixels=6, hidden=4, latent=2, generator=generator).double()
+    image = (torch.rand(3, 6, generator=generator) < 0.4).double()
+    noise = torch.randn(3, 2, generator=generator, dtype=torch.float64)
+    elbo(model, image, noise).bound.mean().backward()
+    for parameter in (model.encoder.mean.bias, model.encoder.log_std.bias):
+        found, values = parameter.grad[0].item(), []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                parameter[0] += step
+                values.append(elbo(model, image, noise).bound.mean().item())
+                parameter[0] -= step
+        assert abs(found) > 1e-3
+        assert abs((values[0] - values[1]) / 2e-5 - found) < 1e-6
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_a_mean_without_its_log_std_is_refused():
+    with pytest.raises(ValueError, match="a mean and a log_std of one shape"):
+        kl(Gaussian(torch.zeros(3, 2), torch.zeros(3, 1)))

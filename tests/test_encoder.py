@@ -60,6 +60,28 @@ def test_the_default_is_the_blog_posts():
     assert isinstance(Encoder().hidden[1], torch.nn.Tanh)
 
 
+def test_a_seed_repeats_the_convolutions_too():
+    twins = [ConvEncoder(generator=torch.Generator().manual_seed(2)) for _ in range(2)]
+    for a, b in zip(*(twin.parameters() for twin in twins), strict=True):
+        assert torch.equal(a, b)
+    assert (twins[0].hidden[1].bias == 0).all()
+
+
+def test_the_convolutional_layers_are_these_in_this_order():
+    assert [type(layer).__name__ for layer in ConvEncoder(activation="tanh").hidden] == [
+        "Unflatten",
+        *("Conv2d", "Tanh", "MaxPool2d"),
+        *("Conv2d", "Tanh", "MaxPool2d"),
+        "Flatten",
+    ]
+
+
+def test_an_image_enters_the_convolutions_upright():
+    image = torch.zeros(1, 784)
+    image[0, 3 * 28 + 20] = 1  # row 3, column 20
+    assert ConvEncoder().hidden[0](image)[0, 0].nonzero().tolist() == [[3, 20]]
+
+
 def test_convolutions_shrink_28_to_14_to_7():
     encoder, shape, sides = ConvEncoder(), torch.zeros(1, 784), []
     for layer in encoder.hidden:
@@ -84,6 +106,19 @@ class TestErrors:
     def test_noise_of_the_wrong_size(self, posterior):
         with pytest.raises(ValueError, match=r"expected noise of shape \(4, 3\)"):
             reparameterize(posterior, torch.zeros(4, 2))
+
+    def test_noise_of_another_batch(self, posterior):
+        with pytest.raises(ValueError, match=r"expected noise of shape \(4, 3\)"):
+            reparameterize(posterior, torch.zeros(3, 3))
+
+    def test_a_mean_without_its_log_std(self):
+        with pytest.raises(ValueError, match="a mean and a log_std of one shape"):
+            reparameterize(Gaussian(torch.zeros(3, 2), torch.zeros(3, 1)), torch.zeros(3, 2))
+
+    @pytest.mark.parametrize("value", [-0.1, 1.1, 255.0, float("nan")])
+    def test_pixels_outside_their_range(self, value):
+        with pytest.raises(ValueError, match="expected pixels from 0 to 1"):
+            Encoder()(torch.full((2, 784), value))
 
     def test_unknown_activation(self):
         with pytest.raises(ValueError, match="no activation is called 'gelu'"):

@@ -31,6 +31,13 @@ def test_montage_keeps_rows_of_pixels_as_rows():
     assert plotting.montage(image).tolist() == [[0, 0.25], [0.5, 0.75]]
 
 
+@pytest.mark.parametrize(("shape", "columns"), [((0, 784), 10), ((784,), 10), ((2, 784), 0)])
+@pytest.mark.usefixtures("as_users_run")
+def test_a_sheet_needs_images_and_columns(shape, columns):
+    with pytest.raises(ValueError, match="at least one column"):
+        plotting.montage(torch.zeros(shape), columns)
+
+
 def test_images_that_are_not_square_are_refused():
     with pytest.raises(ValueError, match="square images, got 10 pixels"):
         plotting.montage(torch.zeros(2, 10))
@@ -59,7 +66,11 @@ def test_history_has_a_curve_a_name_and_its_band():
     assert [line.get_label() for line in axes.lines] == ["train", "test"]
     assert axes.lines[1].get_ydata().tolist() == [4, 3]
     assert axes.get_xlabel() == "epoch"
-    assert len(axes.patches) == 1
+    (patch,) = axes.patches
+    band = patch.get_extents().transformed(axes.transData.inverted()).intervaly
+    assert band == pytest.approx([1, 2])
+    many = plotting.plot_history({str(i): [1.0] for i in range(12)})
+    assert len(many.lines) == 12
 
 
 def test_each_digit_has_its_own_marker_and_entry():
@@ -67,6 +78,9 @@ def test_each_digit_has_its_own_marker_and_entry():
     axes = plotting.scatter_codes(codes, labels)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list("0123456789")
     assert len(axes.collections) == 10
+    shapes = {c.get_paths()[0].vertices.tobytes() for c in axes.collections}
+    assert len(shapes) == 10
+    assert axes.collections[3].get_offsets().data == pytest.approx(codes[labels == 3].numpy())
 
 
 def test_the_architecture_names_its_sizes():

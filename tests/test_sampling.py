@@ -40,12 +40,22 @@ def test_reconstruction_draws_from_the_posterior(model):
     made = sampling.reconstruct(model, image, generator=torch.Generator().manual_seed(1))
     noise = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
     assert torch.equal(made.code, reparameterize(model.encoder(image), noise))
+    again = sampling.reconstruct(model, image, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(again.image, made.image)
 
 
 def test_interpolation_is_straight_and_holds_its_ends():
     start, end = torch.tensor([0.0, 2.0]), torch.tensor([4.0, 0.0])
     line = sampling.interpolate(start, end, steps=5)
     torch.testing.assert_close(line, torch.tensor([[0, 2], [1, 1.5], [2, 1], [3, 0.5], [4, 0]]))
+    assert len(sampling.interpolate(start, end)) == 10
+    assert sampling.interpolate(start.double(), end.double()).dtype == torch.float64
+
+
+def test_double_precision_models_sample(model, generator):
+    assert (
+        sampling.sample_prior(model.double(), 2, generator=generator).image.dtype == torch.float64
+    )
 
 
 def test_a_walk_along_an_axis_moves_nothing_else():

@@ -49,6 +49,16 @@ def test_a_failed_download_says_how_to_go_on(tmp_path, monkeypatch):
     assert "set VAELIB_DATA to a folder" in str(caught.value)
 
 
+def test_home_and_relative_folders_are_named_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("~/data", "./data"):
+        monkeypatch.setenv("VAELIB_DATA", folder)
+        with pytest.raises(sources.DataError) as caught:
+            sources.find("mnist")
+        assert f"was looked for in {tmp_path / 'data'} " in str(caught.value)
+
+
 def test_the_cache_follows_the_users_setting(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")

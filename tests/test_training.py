@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 import torch
 
@@ -142,7 +144,88 @@ def test_the_penalty_shrinks_the_decoder_alone(pixels):
     assert norms[1] < 0.8 * norms[0]
 
 
-def test_evaluate_is_per_image_and_does_not_depend_on_the_batch_size(pixels):
+def test_the_defaults_are_the_blog_posts():
+    defaults = {n: p.default for n, p in inspect.signature(train).parameters.items()}
+    assert defaults["epochs"] == 10
+    assert defaults["batch_size"] == 100
+    assert defaults["learning_rate"] == 1e-3
+    assert defaults["binarize"] is by_threshold
+    assert defaults["objective"] is elbo
+    assert inspect.signature(throttle).parameters["seconds"].default == 10
+
+
+def test_the_generator_decides_the_coins_too(pixels):
+    found = []
+    for _ in range(2):
+        model, generator = small()
+        train(model, pixels, epochs=1, binarize=dynamically, generator=generator)
+        found.append(weights(model))
+    assert torch.equal(*found)
+
+
+def test_the_learning_rate_is_the_size_of_the_first_step(pixels):
+    for rate in (1e-3, 0.1):
+        model, generator = small()
+        before = weights(model)
+        train(model, pixels, epochs=1, learning_rate=rate, generator=generator)
+        assert abs((weights(model) - before).abs().max() / rate - 1) < 0.01
+
+
+def test_the_penalty_takes_in_biases(pixels):
+    moved = []
+    for penalty in (0.0, 1e6):
+        model, generator = small()
+        torch.nn.init.ones_(model.decoder.logits.bias)
+        ink = torch.full_like(pixels, 255)  # the likelihood alone would raise every bias
+        train(model, ink, epochs=1, decoder_penalty=penalty, generator=generator)
+        moved.append(model.decoder.logits.bias.detach() - 1)
+    assert (moved[1] < 0).all()
+    assert (moved[0] > 0).all()
+
+
+def test_test_curve_and_evaluation_follow_the_protocol(pixels):
+    model, generator = small()
+    history = train(
+        model,
+        pixels,
+        epochs=1,
+        binarize=dynamically,
+        test_images=pixels,
+        learning_rate=0.0,
+        generator=generator,
+    )
+    by_coins = mean_terms(model, pixels, binarize=dynamically)
+    assert history.test.bound[0] == by_coins.bound
+    assert by_coins.bound != mean_terms(model, pixels).bound
+
+
+def test_mean_terms_are_means_and_noise_follows_the_generator(pixels):
+    model, _ = small()
+    assert mean_terms(model, pixels).kl == evaluate(model, pixels).kl.mean()
+    one, two = (
+        evaluate(model, pixels, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)
+    )
+    assert not torch.equal(one.log_likelihood, two.log_likelihood)
+    assert torch.equal(one.kl, two.kl)
+
+
+def test_double_precision_trains_and_evaluates(pixels):
+    model, generator = small()
+    history = train(model.double(), pixels, epochs=1, test_images=pixels, generator=generator)
+    assert history.test.bound.isfinite().all()
+
+
+def test_evaluation_neither_drops_out_nor_learns(pixels):
+    model, _ = small()
+    model.encoder.hidden.append(torch.nn.BatchNorm1d(20))
+    model.decoder.hidden.append(torch.nn.Dropout(0.5))
+    before = model.encoder.hidden[-1].running_mean.clone()
+    assert torch.equal(evaluate(model, pixels).bound, evaluate(model, pixels).bound)
+    assert torch.equal(model.encoder.hidden[-1].running_mean, before)
+    assert model.training
+
+
+def test_evaluate_is_per_image_and_its_kl_is_exact_in_any_batch(pixels):
     model, _ = small()
     terms = evaluate(model, pixels)
     assert terms.bound.shape == (60,)
@@ -174,6 +257,19 @@ class TestErrors:
         for function in (train, evaluate):
             with pytest.raises(TypeError, match="expected images as uint8 from 0 to 255, got"):
                 function(model, torch.rand(3, 784))
+
+    @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"decoder_penalty": -0.1}])
+    def test_settings_outside_their_range(self, pixels, wrong):
+        model, _ = small()
+        with pytest.raises(ValueError, match="epochs and batch_size of at least 1"):
+            train(model, pixels, **wrong)
+
+    def test_bad_test_images_are_found_before_training(self, pixels):
+        model, generator = small()
+        before = weights(model)
+        with pytest.raises(TypeError, match="expected images as uint8"):
+            train(model, pixels, test_images=torch.rand(3, 784), generator=generator)
+        assert torch.equal(weights(model), before)
 
     @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 28, 28)])
     def test_images_of_another_shape(self, shape):

@@ -54,3 +54,25 @@ def test_networks_that_disagree_are_refused():
         vae.VAE(Encoder(), Decoder(latent=2))
     with pytest.raises(ValueError, match="pixels=784 and the decoder pixels=100"):
         vae.VAE(Encoder(), Decoder(pixels=100))
+
+
+def test_the_default_has_the_blog_posts_sizes_in_both_halves():
+    model = vae.dense()
+    sizes = dict(pixels=784, hidden=500, latent=5, activation="tanh")
+    assert model.encoder.settings == model.decoder.settings == sizes
+
+
+def test_settings_reach_both_halves():
+    small = vae.dense(pixels=9, hidden=7, latent=3, activation="relu")
+    sizes = dict(pixels=9, hidden=7, latent=3, activation="relu")
+    assert small.encoder.settings == small.decoder.settings == sizes
+    conv = vae.convolutional(channels=(4, 6), latent=3)
+    assert conv.encoder.settings["channels"] == [4, 6]
+    assert conv.decoder.settings["channels"] == [6, 4]
+
+
+def test_evaluating_changes_the_mode_and_restores_it():
+    model = vae.dense()
+    with vae.evaluating(model):
+        assert not model.decoder.training
+    assert model.decoder.training

@@ -5,7 +5,9 @@ python tools/notebooks.py refresh    the committed notebooks, re-executed and no
 """
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
 import sys
 import threading
@@ -17,7 +19,7 @@ from pathlib import Path
 import nbformat
 import psutil
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellTimeoutError
 
 HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
@@ -61,7 +63,11 @@ class PeakMemory(threading.Thread):
 
 def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     """The notebook executed as far as it went, a line of figures, and its failure or ''."""
-    notebook = nbformat.read(path, as_version=4)
+    try:
+        notebook = blank(nbformat.read(path, as_version=4))
+    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+        reason = f"cannot be read: {str(error).splitlines()[0]}"
+        return nbformat.v4.new_notebook(), f"{'':18}", reason
     client = NotebookClient(
         notebook,
         kernel_name="python3",
@@ -78,10 +84,10 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     try:
         worker.submit(client.execute, stderr=log).result()
     except KeyboardInterrupt:
-        if (pid := kernel_pid(client)) is not None:
-            psutil.Process(pid).kill()
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(kernel_pid(client)).kill()
         raise
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+    except Exception as error:  # whatever it is, the other notebooks still run
         failure = describe_failure(notebook, error)
     finally:
         peak = memory.stop()
@@ -99,12 +105,23 @@ def describe_failure(notebook: nbformat.NotebookNode, error: Exception) -> str:
         for output in cell.outputs
         if output.output_type == "error"
     ]
-    if not failed:
-        reached = sum(cell.execution_count is not None for cell in code)
-        return f"at code cell {reached} of {len(code)}: {type(error).__name__}: {error}"
-    i, cell, output = failed[0]
+    if failed and not isinstance(error, CellTimeoutError):
+        i, cell, output = failed[0]
+        reason = f"{output.ename}: {output.evalue}"
+    else:
+        i = next((i for i, cell in enumerate(code, 1) if not cell.execution_count), len(code))
+        i = failed[0][0] if failed else i
+        cell, reason = code[i - 1], f"{type(error).__name__}: {str(error).splitlines()[0]}"
     source = "\n".join(f"    {line}" for line in cell.source.splitlines())
-    return f"code cell {i} of {len(code)}:\n{source}\n  {output.ename}: {output.evalue}"
+    return f"code cell {i} of {len(code)}:\n{source}\n  {reason}"
+
+
+def blank(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Without outputs and counts, so that what it has afterwards comes from this run."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -183,6 +200,8 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all, in order")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message="Proactor event loop")
+    if os.environ.get("VAELIB_DATA"):  # kernels run in another folder
+        os.environ["VAELIB_DATA"] = os.path.abspath(os.path.expanduser(os.environ["VAELIB_DATA"]))
     paths = arguments.notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
     try:
         return {"run": run, "refresh": refresh}[arguments.task](paths)

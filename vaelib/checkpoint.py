@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
@@ -46,7 +47,7 @@ def save(vae: VAE, path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> VAE:
-    """Rebuild the VAE that `save` wrote to `path`, on the CPU. Nothing is ever unpickled.
+    """Rebuild the VAE that `save` wrote to `path`, on the CPU. Nothing is unpickled.
 
     Raises `CheckpointError` if the file is missing, is no such checkpoint, or holds weights
     that do not fit the architecture it names.
@@ -63,7 +64,12 @@ def load(path: str | Path) -> VAE:
         raise CheckpointError(
             f"{path} has format {metadata.get('format')!r}; this version reads {FORMAT!r}"
         )
-    vae = VAE(_rebuild(metadata["encoder"]), _rebuild(metadata["decoder"]))
+    try:
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
+            vae = VAE(_rebuild(metadata["encoder"]), _rebuild(metadata["decoder"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not describe a VAE of ours: {error!r}") from error
+    vae.to({value.dtype for value in weights.values()}.pop() if weights else None)
     try:
         vae.load_state_dict(weights)
     except RuntimeError as error:
@@ -73,8 +79,10 @@ def load(path: str | Path) -> VAE:
 
 def _describe(network: object) -> str:
     kind = type(network).__name__
-    if kind not in NETWORKS:
-        raise CheckpointError(f"only {', '.join(NETWORKS)} can be saved by name, not {kind}")
+    if NETWORKS.get(kind) is not type(network):
+        raise CheckpointError(
+            f"only vaelib's own {', '.join(NETWORKS)} can be saved by name, not {type(network)}"
+        )
     return json.dumps({"kind": kind, **network.settings})
 
 

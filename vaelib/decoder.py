@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from vaelib.encoder import activation_layer
+from vaelib.encoder import activation_layer, check_range
 from vaelib.initialization import glorot_uniform
 
 
@@ -17,13 +17,15 @@ def log_likelihood(
 
     A pixel is ink with probability sigmoid(logit), independently given the code; computed from
     the logit, log p = x·l − log(1 + exp(l)), which neither overflows nor needs an epsilon.
-    Kingma & Welling 2014, appendix C.1. Raises ValueError where shapes differ.
+    Kingma & Welling 2014, appendix C.1. Raises ValueError where shapes differ and for pixels
+    outside [0, 1].
     """
     if image.shape != logits.shape:
         raise ValueError(
             f"expected images and logits of one shape, got {tuple(image.shape)} "
             f"and {tuple(logits.shape)}"
         )
+    check_range(image)
     return -F.binary_cross_entropy_with_logits(logits, image, reduction="none").sum(-1)
 
 

@@ -27,6 +27,7 @@ def reparameterize(
     Deterministic and differentiable in μ and log σ (Kingma & Welling 2014, section 2.4).
     Leading dimensions of `noise` are further samples. Raises ValueError where shapes differ.
     """
+    check_gaussian(posterior)
     if noise.shape[-2:] != posterior.mean.shape:
         raise ValueError(
             f"expected noise of shape {tuple(posterior.mean.shape)}, one value for each code "
@@ -39,7 +40,8 @@ class Encoder(nn.Module):
     """q(z|x) by a hidden layer that two heads share, one for μ and one for log σ.
 
     The defaults are the blog post's: 784 pixels, 500 tanh units, 5 latent dimensions,
-    Glorot-uniform weights (drawn by `generator`) and zero biases.
+    Glorot-uniform weights (drawn by `generator`) and zero biases. Raises ValueError for an
+    unknown activation.
     """
 
     def __init__(
@@ -60,7 +62,11 @@ class Encoder(nn.Module):
         glorot_uniform(self, generator)
 
     def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-        """The posterior of each image. Raises ValueError if images are not (batch, pixels)."""
+        """The posterior of each image.
+
+        Raises TypeError unless images are floats, ValueError unless they are (batch, pixels)
+        and from 0 to 1.
+        """
         check_images(image, self.pixels)
         hidden = self.hidden(image)
         return Gaussian(self.mean(hidden), self.log_std(hidden))
@@ -99,7 +105,7 @@ class ConvEncoder(nn.Module):
         glorot_uniform(self, generator)
 
     def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-        """The posterior of each image. Raises ValueError if images are not (batch, 784)."""
+        """The posterior of each image. Raises as `Encoder` does."""
         check_images(image, self.pixels)
         hidden = self.hidden(image)
         return Gaussian(self.mean(hidden), self.log_std(hidden))
@@ -112,8 +118,24 @@ def activation_layer(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
+def check_gaussian(posterior: Gaussian) -> None:
+    """Raise ValueError unless every mean has its log σ."""
+    if posterior.mean.shape != posterior.log_std.shape:
+        raise ValueError(
+            f"expected a mean and a log_std of one shape, got {tuple(posterior.mean.shape)} "
+            f"and {tuple(posterior.log_std.shape)}"
+        )
+
+
+def check_range(image: Tensor) -> None:
+    """Raise ValueError if a pixel lies outside [0, 1] or is not a number."""
+    low, high = image.aminmax() if image.numel() else (0, 1)
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"expected pixels from 0 to 1, got values from {low:.4g} to {high:.4g}")
+
+
 def check_images(image: Tensor, pixels: int) -> None:
-    """Raise unless `image` is a batch of float rows of `pixels` values each."""
+    """Raise unless `image` is a batch of float rows of `pixels` values in [0, 1] each."""
     if not torch.is_floating_point(image):
         raise TypeError(
             f"expected binarized images as floats, got {image.dtype}; "
@@ -123,3 +145,4 @@ def check_images(image: Tensor, pixels: int) -> None:
         raise ValueError(
             f"expected images of shape (batch, {pixels}), one row each, got {tuple(image.shape)}"
         )
+    check_range(image)

@@ -40,7 +40,15 @@ def style() -> None:
 def montage(
     images: Float[Tensor, "image pixel"], columns: int = 10, margin: int = 2
 ) -> Float[np.ndarray, "height width"]:
-    """Square images laid out row by row in one array, `margin` blank pixels between them."""
+    """Square images laid out row by row in one array, `margin` blank pixels between them.
+
+    Raises ValueError unless there is an image, a column, and the images are square.
+    """
+    if images.ndim != 2 or not len(images) or columns < 1:
+        raise ValueError(
+            f"expected images of shape (image, pixel) and at least one column, "
+            f"got {tuple(images.shape)} and {columns}"
+        )
     count, side = len(images), round(images.shape[1] ** 0.5)
     if side * side != images.shape[1]:
         raise ValueError(f"expected square images, got {images.shape[1]} pixels a row")
@@ -112,7 +120,8 @@ def plot_history(
 ) -> Axes:
     """Draw one value an epoch for each named curve, and the band that the last should end in."""
     axes = axes or plt.figure().add_subplot()
-    for (name, values), mark in zip(curves.items(), "os^Dv", strict=False):
+    for i, (name, values) in enumerate(curves.items()):
+        mark = DIGIT_MARKERS[i % len(DIGIT_MARKERS)]
         axes.plot(range(1, len(values) + 1), values, marker=mark, markersize=5, label=name)
     if band:
         axes.axhspan(*band, color=GREY, alpha=0.25, lw=0, label="expected at the end")

@@ -60,7 +60,7 @@ def find(name: str = "mnist") -> Path:
     Raises `DataError`, naming the files and the folder, when they cannot be had.
     """
     folder = os.environ.get("VAELIB_DATA")
-    root = Path(folder).expanduser() if folder else cache_folder()
+    root = Path(os.path.expanduser(folder)).resolve() if folder else cache_folder()
     lacking = missing(name, root)
     if lacking and folder:
         raise DataError(_absence(name, root, lacking))

@@ -10,17 +10,18 @@ from torch import Generator, Tensor
 
 from vaelib.binarization import by_threshold
 from vaelib.elbo import ElboTerms, elbo
-from vaelib.vae import VAE
+from vaelib.vae import VAE, evaluating
 
 Objective = Callable[[VAE, Tensor, Tensor], ElboTerms]
 Binarize = Callable[[Tensor, Generator | None], Tensor]
 
 
 class History(NamedTuple):
-    """What a training run measured, one value an epoch, in nats per image.
+    """What a training run measured, one value per epoch, in nats per image.
 
-    `train` is averaged over the epoch's batches while the weights moved; `test` (None without
-    test images) is measured at the epoch's end; `seconds` is the time since the start.
+    `train` holds the terms of the objective, averaged over the epoch's images while the weights
+    moved; `test` (None without test images) those of the true ELBO, as `mean_terms` measures
+    them at the epoch's end; `seconds` is the time since the start.
     """
 
     train: ElboTerms
@@ -51,16 +52,27 @@ def train(
 
     `on_step(step, terms)` follows every step with the batch's terms, `on_epoch(epoch, history)`
     every epoch with the history so far; both count from 1.
+
+    Raises TypeError unless images are uint8, ValueError for images of another shape and for
+    epochs or a batch size below 1 or a negative penalty.
     """
     check_pixels(images, vae.pixels)
+    if test_images is not None:
+        check_pixels(test_images, vae.pixels)
+    if epochs < 1 or batch_size < 1 or decoder_penalty < 0:
+        raise ValueError(
+            "expected epochs and batch_size of at least 1 and a decoder_penalty of at least 0, "
+            f"got {epochs}, {batch_size} and {decoder_penalty}"
+        )
     optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
     draw = dict(generator=generator, device=images.device)
+    dtype = next(vae.parameters()).dtype
     train_means, test_means, seconds, start, step = [], [], [], time.perf_counter(), 0
     for epoch in range(1, epochs + 1):
         total = torch.zeros(2, device=images.device)
         for index in torch.randperm(len(images), **draw).split(batch_size):
-            image = binarize(images[index], generator)
-            noise = torch.randn(len(index), vae.latent, **draw)
+            image = binarize(images[index], generator).to(dtype)
+            noise = torch.randn(len(index), vae.latent, dtype=dtype, **draw)
             terms = objective(vae, image, noise)
             loss = -terms.bound.mean()
             if decoder_penalty:
@@ -93,16 +105,19 @@ def evaluate(
 ) -> ElboTerms:
     """The bound's terms for each image of a data set, from one latent sample each, in nats.
 
-    Without a `generator` the noise is that of seed 0, so that two models, or two epochs of
-    one, meet the same noise.
+    Without a `generator` the noise is that of seed 0, so that two epochs of one model, or two
+    models with the same latent size, meet the same noise (given the same batch size and
+    binarization, since noise is drawn batch by batch). Raises as `train` does.
     """
     check_pixels(images, vae.pixels)
     generator = generator or Generator(images.device).manual_seed(0)
-    parts = []
-    for pixels in images.split(batch_size):
-        image = binarize(pixels, generator)
-        noise = torch.randn(len(pixels), vae.latent, generator=generator, device=images.device)
-        parts.append(elbo(vae, image, noise))
+    like, parts = next(vae.parameters()), []
+    draw = dict(generator=generator, device=images.device, dtype=like.dtype)
+    with evaluating(vae):
+        for pixels in images.split(batch_size):
+            image = binarize(pixels, generator).to(like.dtype)
+            noise = torch.randn(len(pixels), vae.latent, **draw)
+            parts.append(elbo(vae, image, noise))
     return ElboTerms(*(torch.cat(terms) for terms in zip(*parts, strict=True)))
 
 

@@ -1,6 +1,7 @@
 """A variational autoencoder: any encoder and any decoder that agree on the code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import Generator, nn
 
@@ -12,8 +13,8 @@ class VAE(nn.Module):
     """An encoder q(z|x) and a decoder p(x|z) that share a code and an image size.
 
     The encoder maps images (batch, pixels) to a `Gaussian`, the decoder codes (batch, latent)
-    to logits (batch, pixels); both name their sizes `latent` and `pixels`. Nothing else is
-    asked of them. Raises ValueError if their sizes differ.
+    to logits (batch, pixels); both name their sizes `latent` and `pixels`. Training and
+    sampling ask nothing else of them. Raises ValueError if their sizes differ.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -28,6 +29,17 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.latent, self.pixels = encoder.latent, encoder.pixels
+
+
+@contextmanager
+def evaluating(vae: VAE) -> Iterator[None]:
+    """Put a model into evaluation mode (dropout off, batch statistics still) for a while."""
+    was_training = vae.training
+    vae.eval()
+    try:
+        yield
+    finally:
+        vae.train(was_training)
 
 
 def dense(
