@@ -200,6 +200,7 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all, in order")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message="Proactor event loop")
+    sys.stdout.reconfigure(errors="replace")  # a console may lack the minus of −ELBO
     if os.environ.get("VAELIB_DATA"):  # kernels run in another folder
         os.environ["VAELIB_DATA"] = os.path.abspath(os.path.expanduser(os.environ["VAELIB_DATA"]))
     paths = arguments.notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
