@@ -378,6 +378,21 @@ def test_run_goes_on_after_a_failure_and_reports_nothing_stale(tmp_path, runner)
     assert "Test −ELBO" not in printed
 
 
+def test_ctrl_c_before_a_kernel_exists_does_not_kill_the_runner(tmp_path):
+    path = write_notebook(tmp_path / "a.ipynb", "1 + 1")
+    script = f"""
+import pathlib, sys; sys.path.insert(0, 'tools')
+import notebooks as n
+def early(self, *a, **k): raise KeyboardInterrupt
+n.ThreadPoolExecutor.submit = early
+sys.argv = ['notebooks.py', 'refresh', {str(path)!r}]
+sys.exit(n.main())
+"""
+    status, printed, _ = run("-c", script)
+    assert status == 130
+    assert "interrupted" in printed
+
+
 def test_run_without_data_fails_before_it_starts(tmp_path, runner, monkeypatch):
     monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "nowhere"))
     good = write_notebook(tmp_path / "good.ipynb", "1 + 1")

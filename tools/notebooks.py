@@ -66,7 +66,7 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     try:
         notebook = blank(nbformat.read(path, as_version=4))
     except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
-        reason = f"cannot be read: {str(error).splitlines()[0]}"
+        reason = f"cannot be read: {str(error).partition(chr(10))[0]}"
         return nbformat.v4.new_notebook(), f"{'':18}", reason
     client = NotebookClient(
         notebook,
@@ -75,6 +75,8 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
+    begun: list[int] = []
+    client.on_cell_execute = lambda cell, cell_index: begun.append(cell_index)
     memory, start, failure = PeakMemory(client), time.perf_counter(), ""
     BUILD.mkdir(exist_ok=True)
     log = (BUILD / "kernels.log").open("a")
@@ -84,11 +86,12 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     try:
         worker.submit(client.execute, stderr=log).result()
     except KeyboardInterrupt:
-        with contextlib.suppress(psutil.Error):
-            psutil.Process(kernel_pid(client)).kill()
+        if (pid := kernel_pid(client)) is not None:  # psutil takes None for this process
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(pid).kill()
         raise
     except Exception as error:  # whatever it is, the other notebooks still run
-        failure = describe_failure(notebook, error)
+        failure = describe_failure(notebook, begun[-1] if begun else None, error)
     finally:
         peak = memory.stop()
         log.close()
@@ -96,24 +99,17 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     return notebook, figures, failure
 
 
-def describe_failure(notebook: nbformat.NotebookNode, error: Exception) -> str:
-    """Which cell failed, its source and the error's last line."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source]
-    failed = [
-        (i, cell, output)
-        for i, cell in enumerate(code, 1)
-        for output in cell.outputs
-        if output.output_type == "error"
-    ]
-    if failed and not isinstance(error, CellTimeoutError):
-        i, cell, output = failed[0]
-        reason = f"{output.ename}: {output.evalue}"
-    else:
-        i = next((i for i, cell in enumerate(code, 1) if not cell.execution_count), len(code))
-        i = failed[0][0] if failed else i
-        cell, reason = code[i - 1], f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    source = "\n".join(f"    {line}" for line in cell.source.splitlines())
-    return f"code cell {i} of {len(code)}:\n{source}\n  {reason}"
+def describe_failure(notebook: nbformat.NotebookNode, at: int | None, error: Exception) -> str:
+    """Which cell failed (`at` is the last one that was begun), its source and the error."""
+    reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    if at is None:
+        return f"before its first cell: {reason}"
+    outputs = [output for output in notebook.cells[at].outputs if output.output_type == "error"]
+    if outputs and not isinstance(error, CellTimeoutError):
+        reason = f"{outputs[0].ename}: {outputs[0].evalue}"
+    code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    source = "\n".join(f"    {line}" for line in notebook.cells[at].source.splitlines())
+    return f"code cell {code.index(at) + 1} of {len(code)}:\n{source}\n  {reason}"
 
 
 def blank(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
