@@ -1,10 +1,16 @@
 """Shared pieces: shapes checked in every call, small random data, real digits."""
 
+import gzip
+import hashlib
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import config, install_import_hook
+from mirror import Mirror
 
 with install_import_hook("vaelib", "beartype.beartype"):
     from vaelib import (  # noqa: F401  (all of them, so that the hook sees all of them)
@@ -12,14 +18,19 @@ with install_import_hook("vaelib", "beartype.beartype"):
         checkpoint,
         datasets,
         decoder,
+        download,
         elbo,
         encoder,
+        glyphs,
         initialization,
         plotting,
+        prepare,
+        run,
         sampling,
         sources,
         training,
         vae,
+        verification,
     )
 
 
@@ -44,5 +55,83 @@ def as_users_run() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def digits() -> torch.Tensor:
-    """2,000 real training images."""
-    return datasets.load("mnist", "train").images[:2000]
+    """2,000 training images of MNIST, or of glyphs where MNIST cannot be had."""
+    return datasets.load(split="train").images[:2000]
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array of bytes in IDX form."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of a new user without network: an empty cache, whose folder this is."""
+    home = tmp_path / "home"
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(home))
+    for variable in ("VAELIB_DATA", "VAELIB_DATASET", "VAELIB_OFFLINE", "VAELIB_MIRROR"):
+        monkeypatch.delenv(variable, raising=False)
+    from torchvision.datasets import KMNIST, MNIST, FashionMNIST
+
+    for kind in (MNIST, FashionMNIST, KMNIST):
+        monkeypatch.setattr(kind, "mirrors", ["http://127.0.0.1:9/"])  # nobody answers there
+    monkeypatch.setattr(sources, "_stand_in", None)
+    return sources.cache_folder()
+
+
+@pytest.fixture(scope="session")
+def small_archives() -> dict[str, bytes]:
+    """A data set in the published form, but of 30 training and 20 test images of glyphs."""
+    generator = torch.Generator().manual_seed(0)
+    archives = {}
+    for prefix, count in (("train", 30), ("t10k", 20)):
+        labels = torch.arange(count).remainder(10).to(torch.uint8)
+        images = glyphs.draw(labels, generator).view(-1, 28, 28)
+        for part, values in (("images-idx3", images), ("labels-idx1", labels)):
+            file = f"MNIST/raw/{prefix}-{part}-ubyte.gz"
+            archives[file] = gzip.compress(idx(values.numpy()), mtime=0)
+    return archives
+
+
+def publish(archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make these the published archives of mnist, also under the names of fashion_mnist."""
+    for file, content in archives.items():
+        md5 = hashlib.md5(content).hexdigest()
+        values = datasets.read_idx(content).tobytes()
+        monkeypatch.setitem(sources.ARCHIVES["mnist"], file, md5)
+        monkeypatch.setitem(sources.ARCHIVES["fashion_mnist"], f"Fashion{file}", md5)
+        monkeypatch.setitem(verification.VALUES, file, hashlib.sha256(values).hexdigest())
+
+
+@pytest.fixture
+def published(
+    small_archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, bytes]:
+    """The small data set, as if it were MNIST (and FashionMNIST): its archives by file."""
+    publish(small_archives, monkeypatch)
+    return small_archives
+
+
+@pytest.fixture
+def root(published: dict[str, bytes], fresh: Path, tmp_path: Path, monkeypatch) -> Path:
+    """A folder of the user's that holds the small data set, named by VAELIB_DATA."""
+    folder = tmp_path / "my data"
+    for file, content in published.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
+    monkeypatch.setenv("VAELIB_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def mirror(published: dict[str, bytes], fresh: Path, monkeypatch) -> Iterator[Mirror]:
+    """A mirror of the small data set, the only one that torchvision knows."""
+    from torchvision.datasets import MNIST, FashionMNIST
+
+    both = published | {f"Fashion{file}": content for file, content in published.items()}
+    server = Mirror(both)
+    monkeypatch.setattr(MNIST, "mirrors", [f"{server.url}MNIST/raw/"])
+    monkeypatch.setattr(FashionMNIST, "mirrors", [f"{server.url}FashionMNIST/raw/"])
+    yield server
+    server.close()

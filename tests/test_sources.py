@@ -3,60 +3,141 @@ from pathlib import Path
 import pytest
 
 from vaelib import sources
+from vaelib.sources import DataError, UnreachableError
+
+FILES = sources.files("mnist")
 
 
-def test_a_missing_folder_names_the_files_and_the_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(sources.DataError) as caught:
-        sources.find("mnist")
-    message = str(caught.value)
-    assert "This folder does not exist" in message
-    for pair in sources.FILES["mnist"].values():
-        for file in pair:
-            assert str(tmp_path / "nowhere" / file) in message
+def test_archives_and_checksums_are_those_that_torchvision_pins():
+    from torchvision import datasets
+
+    for name, kind in (("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")):
+        ours = {file.split("/")[-1]: md5 for file, md5 in sources.ARCHIVES[name].items()}
+        assert ours == dict(getattr(datasets, kind).resources)
+        assert {file.rsplit("/", 1)[0] for file in sources.ARCHIVES[name]} == {f"{kind}/raw"}
 
 
-def test_one_missing_file_is_the_only_one_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("VAELIB_DATA", str(tmp_path))
-    files = [file for pair in sources.FILES["mnist"].values() for file in pair]
-    for file in files[1:]:
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
-    with pytest.raises(sources.DataError) as caught:
-        sources.find("mnist")
-    assert str(tmp_path / files[0]) in str(caught.value)
-    assert str(tmp_path / files[1]) not in str(caught.value)
+def test_files_of_a_split_are_images_then_labels():
+    assert sources.files("kmnist", "test") == [
+        "KMNIST/raw/t10k-images-idx3-ubyte.gz",
+        "KMNIST/raw/t10k-labels-idx1-ubyte.gz",
+    ]
+    assert len(sources.files("kmnist")) == 4
+    assert sources.files("glyphs", "train") == sources.files("glyphs") == [sources.GLYPHS]
 
 
-def test_without_the_variable_the_cache_is_used_and_filled(tmp_path, monkeypatch):
-    monkeypatch.delenv("VAELIB_DATA", raising=False)
-    monkeypatch.setattr(sources, "cache_folder", lambda: tmp_path)
-    asked = []
-    monkeypatch.setattr(sources, "download", lambda name, root: asked.append((name, root)))
-    assert sources.find("mnist") == tmp_path
-    assert asked == [("mnist", tmp_path)]
+class TestOrder:
+    """An explicit name; VAELIB_DATASET; the folder of VAELIB_DATA; the cache; download; glyphs."""
+
+    @pytest.fixture
+    def held(self, fresh, published, tmp_path, monkeypatch):
+        """Write the small MNIST into a folder."""
+
+        def hold(folder):
+            for file, content in published.items():
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file).write_bytes(content)
+            return folder
+
+        return hold
+
+    def test_the_folder_of_ones_own_comes_before_the_cache(
+        self, held, fresh, tmp_path, monkeypatch
+    ):
+        own = tmp_path / "own"
+        monkeypatch.setenv("VAELIB_DATA", str(own))
+        held(fresh)
+        assert sources.choose() == ("mnist", fresh)
+        held(own)
+        assert sources.choose() == ("mnist", own)
+
+    def test_a_folder_that_lacks_a_file_is_passed_over(self, held, fresh, tmp_path, monkeypatch):
+        own = held(tmp_path / "own")
+        monkeypatch.setenv("VAELIB_DATA", str(own))
+        held(fresh)
+        (own / FILES[2]).unlink()
+        assert sources.choose() == ("mnist", fresh)
+
+    def test_then_comes_the_download(self, mirror, fresh):
+        assert sources.choose() == ("mnist", fresh)
+        assert sources.missing("mnist", fresh) == []
+        assert len(mirror.asked) >= 4
+
+    def test_an_argument_beats_the_variable_which_beats_the_default(self, held, fresh, monkeypatch):
+        held(fresh)
+        monkeypatch.setenv("VAELIB_DATASET", "glyphs")
+        assert sources.choose().name == "glyphs"
+        assert sources.choose("mnist").name == "mnist"
+        monkeypatch.setenv("VAELIB_DATASET", "")
+        assert sources.choose().name == "mnist"
+
+    def test_without_network_glyphs_come_with_a_notice_nobody_can_miss(self, fresh, capsys):
+        assert sources.choose() == ("glyphs", None)
+        said = capsys.readouterr().err
+        assert "THIS IS NOT MNIST" in said
+        assert "Why: the download of train-images-idx3-ubyte.gz failed" in said
+        assert "What differs" in said
+        assert "python -m vaelib.datasets prefetch mnist" in said
+        frame = [line for line in said.splitlines() if line[:1] in "┏┃┗"]
+        assert {len(line) for line in frame} == {80}
+
+    def test_offline_no_network_is_tried(self, mirror, monkeypatch, capsys):
+        monkeypatch.setenv("VAELIB_OFFLINE", "1")
+        assert sources.choose().name == "glyphs"
+        assert "VAELIB_OFFLINE=1 forbids to download it" in capsys.readouterr().err
+        assert mirror.asked == []
+        monkeypatch.setenv("VAELIB_OFFLINE", "0")
+        assert sources.offline() is False
+
+    def test_offline_files_that_are_there_are_used(self, held, fresh, monkeypatch, capsys):
+        held(fresh)
+        monkeypatch.setenv("VAELIB_OFFLINE", "1")
+        assert sources.choose() == ("mnist", fresh)
+        assert capsys.readouterr().err == ""
+
+    def test_one_process_stays_with_the_stand_in_and_says_so_once(self, held, fresh, capsys):
+        assert sources.choose().name == "glyphs"
+        held(fresh)  # MNIST arrives in the middle: two splits must not get mixed up
+        assert sources.choose().name == "glyphs"
+        assert capsys.readouterr().err.count("NOT MNIST") == 1
+        assert sources.choose("mnist").name == "mnist"
+
+    @pytest.mark.parametrize("by", ["argument", "variable"])
+    def test_what_was_asked_for_is_never_swapped(self, fresh, by, monkeypatch, capsys):
+        if by == "variable":
+            monkeypatch.setenv("VAELIB_DATASET", "mnist")
+        with pytest.raises(UnreachableError) as caught:
+            sources.choose("mnist" if by == "argument" else None)
+        assert "NOT MNIST" not in capsys.readouterr().err
+        for file, md5 in sources.ARCHIVES["mnist"].items():
+            assert f"{fresh / file}  {md5}" in str(caught.value)
+
+    def test_a_disk_that_fails_is_an_error_and_no_reason_for_glyphs(self, mirror, fresh):
+        fresh.parent.mkdir(parents=True)
+        fresh.write_text("a file where the folder should be")
+        with pytest.raises(DataError, match="cannot be written") as caught:
+            sources.choose()
+        assert not isinstance(caught.value, UnreachableError)
 
 
-def test_a_failed_download_says_how_to_go_on(tmp_path, monkeypatch):
-    monkeypatch.delenv("VAELIB_DATA", raising=False)
+def test_absence_names_each_place_and_what_it_lacks(fresh, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    (own / FILES[0]).parent.mkdir(parents=True)
+    (own / FILES[0]).with_suffix("").touch()
+    monkeypatch.setenv("VAELIB_DATA", str(own))
+    said = sources.absence("mnist")
+    assert f"{own} (VAELIB_DATA). These files are missing:\n  {own / FILES[1]}" in said
+    assert f"{fresh} (the cache): there is no such folder" in said
+    assert "set VAELIB_DATA to a folder that has them in MNIST/raw/" in said
 
-    def broken(*args, **kwargs):
-        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
 
-    monkeypatch.setattr("torchvision.datasets.MNIST", broken)
-    with pytest.raises(sources.DataError, match="The download failed: Error downloading") as caught:
-        sources.download("mnist", tmp_path)
-    assert "set VAELIB_DATA to a folder" in str(caught.value)
-
-
-def test_home_and_relative_folders_are_named_in_full(tmp_path, monkeypatch):
+def test_home_and_relative_folders_are_named_in_full(fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     for folder in ("~/data", "./data"):
         monkeypatch.setenv("VAELIB_DATA", folder)
-        with pytest.raises(sources.DataError) as caught:
-            sources.find("mnist")
-        assert f"was looked for in {tmp_path / 'data'} " in str(caught.value)
+        assert sources.places()[0] == tmp_path / "data"
 
 
 def test_the_cache_follows_the_users_setting(monkeypatch):
@@ -65,6 +146,9 @@ def test_the_cache_follows_the_users_setting(monkeypatch):
     assert sources.cache_folder() == Path("/somewhere/vaelib")
 
 
-def test_an_unknown_name_says_what_there_is():
-    with pytest.raises(sources.DataError, match="no data set is called 'cifar'; there is 'mnist'"):
-        sources.find("cifar")
+def test_an_unknown_name_says_what_there_is(monkeypatch):
+    with pytest.raises(DataError, match="no data set is called 'cifar'; there is 'mnist'"):
+        sources.choose("cifar")
+    monkeypatch.setenv("VAELIB_DATASET", "emnist")
+    with pytest.raises(DataError, match="no data set is called 'emnist'"):
+        sources.choose()

@@ -1,20 +1,29 @@
 """Images and labels as tensors, ready to train on: `load("mnist", "train")`.
 
-`python -m vaelib.datasets` gets the data and says where they are.
+`python -m vaelib.datasets` prepares a machine or a USB stick: see `vaelib.prepare`.
 """
 
 import gzip
 import math
+import os
+import sys
+import zlib
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from vaelib import sources
+from vaelib import glyphs, sources, verification
+from vaelib.download import scratch, storing
 from vaelib.sources import DataError
+
+GLYPHS_FORMAT, PARTS = "vaelib glyphs 1", glyphs.Labelled._fields
 
 
 class Dataset(NamedTuple):
@@ -25,55 +34,156 @@ class Dataset(NamedTuple):
     name: str
 
 
-def load(name: str = "mnist", split: Literal["train", "test"] = "train") -> Dataset:
-    """Load one split of a data set: 60,000 training or 10,000 test images for MNIST.
+def load(name: str | None = None, split: Literal["train", "test"] = "train") -> Dataset:
+    """Load 60,000 training or 10,000 test images of "mnist", "fashion_mnist", "kmnist", "glyphs".
 
     Images are uint8 of shape (image, 784), 0 is background and 255 is ink, rows of a picture
     one after the other; labels are uint8 of shape (image,); `name` is what was loaded.
-    Where files come from: see `vaelib.sources.find`.
 
-    Raises `DataError` for an unknown name or split and for missing or damaged files.
+    Without a `name` the environment variable VAELIB_DATASET decides, and without that it is
+    MNIST, or the stand-in glyphs, with a notice, if MNIST is nowhere on the machine and cannot
+    be downloaded. Files are looked for in the folder of VAELIB_DATA, then in the user's cache,
+    and are compared with their checksums when they are first read.
+
+    Raises `DataError` for an unknown name or split, for a data set that was asked for and can't
+    be had, and for damaged files; the message says what to do.
     """
-    files = sources.known(name)
-    if split not in files:
+    if split not in sources.SPLITS:
         raise DataError(f"no split is called {split!r}; there is 'train' and 'test'")
-    root = sources.find(name)
-    images, labels = (read_idx(sources.on_disk(root, file)) for file in files[split])
+    chosen = sources.choose(name)
+    if chosen.name == sources.STAND_IN:
+        return Dataset(*load_glyphs(chosen.root, split), chosen.name)
+    images, labels = (read(chosen.root, file) for file in sources.files(chosen.name, split))
     if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
         raise DataError(
-            f"{root} holds images of shape {images.shape} and labels of shape {labels.shape} for "
-            f"{name}/{split}; expected (n, 28, 28) and (n,). Delete those files and get them anew."
+            f"{chosen.root} holds images of shape {images.shape} and labels of shape "
+            f"{labels.shape} for {chosen.name}/{split}; expected (n, 28, 28) and (n,). Delete "
+            "those files and get them anew."
         )
-    return Dataset(torch.from_numpy(images).flatten(1), torch.from_numpy(labels), name)
+    return Dataset(torch.from_numpy(images).flatten(1), torch.from_numpy(labels), chosen.name)
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """Read an IDX file of unsigned bytes, plain or gzipped, as an array of its own shape.
+def read(root: Path, file: str) -> np.ndarray:
+    """The values of one of the published files under `root`, as an array of its own shape.
+
+    Raises `DataError`, naming the file, if it is not what was published.
+    """
+    path = sources.on_disk(root, file)
+    try:
+        with path.open("rb") as opened:
+            facts = os.fstat(opened.fileno())
+            raw = opened.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}).") from error
+    try:
+        values = read_idx(raw)
+    except ValueError as error:
+        raise DataError(f"{path} {error}. {verification.advice(path, file)}") from error
+    if not verification.is_remembered(path, facts):
+        verification.check(path, file, raw, values.tobytes())
+        verification.remember(path, facts)
+    return values
+
+
+def read_idx(raw: bytes) -> np.ndarray:
+    """Decode an IDX file of unsigned bytes, plain or gzipped, to an array of its own shape.
 
     The format (LeCun's MNIST page): two zero bytes, the type (8 for uint8), the number of
-    dimensions, each size as a big-endian uint32, then the bytes. Raises `DataError` if the
-    file is not that, or is cut short.
+    dimensions, each size as a big-endian uint32, then the bytes. Raises ValueError, with words
+    that can follow the file's name, if it is not that or is cut short.
     """
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, gzip.zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). Delete it and get it anew.") from error
-    dimensions = content[3] if len(content) > 3 else 0
+    if raw[:2] == b"\x1f\x8b":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"cannot be unpacked ({error})") from error
+    dimensions = raw[3] if len(raw) > 3 else 0
     start = 4 + 4 * dimensions
-    if content[:3] != b"\x00\x00\x08" or len(content) < start:
-        raise DataError(f"{path} is not an IDX file of bytes. Delete it and get it anew.")
-    shape = tuple(np.frombuffer(content, ">u4", dimensions, offset=4).tolist())
-    if len(content) != start + math.prod(shape):
-        raise DataError(
-            f"{path} has {len(content) - start} bytes of data where its header promises "
-            f"{math.prod(shape)} (shape {shape}). Delete it and get it anew."
+    if raw[:3] != b"\x00\x00\x08" or dimensions not in (1, 3) or len(raw) < start:
+        raise ValueError("is not an IDX file of bytes")
+    shape = tuple(np.frombuffer(raw, ">u4", dimensions, offset=4).tolist())
+    if len(raw) != start + math.prod(shape):
+        raise ValueError(
+            f"has {len(raw) - start} bytes of data where its header promises "
+            f"{math.prod(shape)} (shape {shape})"
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
+
+
+def load_glyphs(root: Path | None, split: str) -> glyphs.Labelled:
+    """One split of the stand-in from the file under `root`; drawn and kept if there is none.
+
+    A damaged file in the cache is drawn again; one in a folder of the user's raises `DataError`.
+    Where the cache cannot be written the digits are drawn, used, and not kept.
+    """
+    if root is not None:
+        try:
+            return read_glyphs(root / sources.GLYPHS, split)
+        except DataError as error:
+            if root != sources.cache_folder():
+                raise
+            print(f"{error}\nDrawing them again.", file=sys.stderr, flush=True)
+    try:
+        return read_glyphs(draw_glyphs(sources.cache_folder(), anew=root is not None), split)
+    except DataError as error:
+        print(f"The glyphs could not be kept: {error}", file=sys.stderr, flush=True)
+        return _drawn_in_memory()[split]
+
+
+def draw_glyphs(root: Path, *, anew: bool = False, **progress: object) -> Path:
+    """Draw the stand-in into its file under `root`, unless it is there, and return the path.
+
+    Takes some ten seconds; other processes that want the same wait meanwhile. `progress` goes
+    to `vaelib.glyphs.make`. Raises `DataError` if the disk fails.
+    """
+    path = root / sources.GLYPHS
+    with storing(root):
+        if path.is_file() and not anew:
+            return path
+        print("Drawing glyphs, once (some ten seconds) …", file=sys.stderr, flush=True)
+        made = glyphs.make(**progress)
+        with scratch(root) as folder:
+            keep_glyphs(made, folder / path.name)
+            path.parent.mkdir(exist_ok=True)
+            (folder / path.name).replace(path)
+    return path
+
+
+def keep_glyphs(made: dict[str, glyphs.Labelled], path: Path) -> None:
+    """Write the splits of a drawn data set to one file, with checksums of their values."""
+    tensors = {f"{split}.{part}": getattr(made[split], part) for split in made for part in PARTS}
+    digests = {split: verification.digest(made[split]._asdict()) for split in made}
+    path.write_bytes(to_bytes(tensors, {"format": GLYPHS_FORMAT, **digests}))
+
+
+def read_glyphs(path: Path, split: str) -> glyphs.Labelled:
+    """Read one split from a file of `keep_glyphs`.
+
+    Raises `DataError`, naming the file, if it is cut short, damaged, or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            parts = [file.get_tensor(f"{split}.{part}").clone() for part in PARTS]
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Delete it.") from error
+    if about.get("format") != GLYPHS_FORMAT:
+        raise DataError(
+            f"{path} has format {about.get('format')!r}; this version reads {GLYPHS_FORMAT!r}. "
+            "Delete it."
+        )
+    labelled = glyphs.Labelled(*parts)
+    if verification.digest(labelled._asdict()) != about.get(split):
+        raise DataError(f"{path} is damaged: its values have another checksum. Delete it.")
+    return labelled
+
+
+@cache
+def _drawn_in_memory() -> dict[str, glyphs.Labelled]:
+    return glyphs.make()
 
 
 if __name__ == "__main__":
-    for split in ("train", "test"):
-        images = load("mnist", split).images
-        print(f"mnist {split}: {len(images)} images from {sources.find('mnist')}")
+    from vaelib.prepare import main
+
+    sys.exit(main())

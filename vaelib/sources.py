@@ -1,26 +1,62 @@
-"""Where a data set's files are: a folder of yours, the per-user cache, or a download.
+"""Which data set is meant, and where its files are: a folder of yours, the cache, or a download.
 
 Paths only, no tensors, so that asking is instant. `vaelib.datasets` reads what is found here.
 """
 
 import os
 import sys
+import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
-FILES = {
+DEFAULT, STAND_IN = "mnist", "glyphs"
+GLYPHS = "glyphs/glyphs.safetensors"
+SPLITS = ("train", "test")
+
+# The published archives and their MD5, as torchvision pins them (a test holds the two together).
+ARCHIVES = {
     "mnist": {
-        "train": ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/train-labels-idx1-ubyte"),
-        "test": ("MNIST/raw/t10k-images-idx3-ubyte", "MNIST/raw/t10k-labels-idx1-ubyte"),
-    }
+        "MNIST/raw/train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "MNIST/raw/train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "MNIST/raw/t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "MNIST/raw/t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    "fashion_mnist": {
+        "FashionMNIST/raw/train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "FashionMNIST/raw/train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "FashionMNIST/raw/t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    "kmnist": {
+        "KMNIST/raw/train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+        "KMNIST/raw/train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+        "KMNIST/raw/t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+        "KMNIST/raw/t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+    },
 }
+NAMES = (*ARCHIVES, STAND_IN)
 
 
 class DataError(RuntimeError):
-    """A data set is unknown, missing or unreadable; the message says what to do."""
+    """A data set is unknown, missing or damaged; the message says what to do."""
+
+
+class UnreachableError(DataError):
+    """A data set is nowhere on this machine and cannot be fetched: no network, or a bad mirror."""
+
+
+class Choice(NamedTuple):
+    """The data set that was settled on, and the folder that holds it.
+
+    `root` is None for glyphs that have not been drawn yet.
+    """
+
+    name: str
+    root: Path | None
 
 
 def cache_folder() -> Path:
-    """The folder of downloaded data that all notebooks of one user share."""
+    """The folder of data that all notebooks of one user share."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -30,71 +66,143 @@ def cache_folder() -> Path:
     return Path(base) / "vaelib"
 
 
-def known(name: str) -> dict[str, tuple[str, str]]:
-    """The files of data set `name`, by split, relative to a torchvision root.
+def own_folder() -> Path | None:
+    """The folder that the environment variable VAELIB_DATA names, if it is set."""
+    folder = os.environ.get("VAELIB_DATA")
+    return Path(os.path.expanduser(folder)).resolve() if folder else None
 
-    Raises `DataError` if no data set has that name.
-    """
-    if name not in FILES:
-        raise DataError(f"no data set is called {name!r}; there is {', '.join(map(repr, FILES))}")
-    return FILES[name]
+
+def places() -> list[Path]:
+    """Where files are looked for, in this order: the folder of VAELIB_DATA, then the cache."""
+    own = own_folder()
+    return ([own] if own else []) + [cache_folder()]
+
+
+def offline() -> bool:
+    """Whether VAELIB_OFFLINE forbids to try the network."""
+    return os.environ.get("VAELIB_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def check_name(name: str) -> str:
+    """`name`, if a data set has it; else raise `DataError`, which lists those that there are."""
+    if name not in NAMES:
+        raise DataError(f"no data set is called {name!r}; there is {', '.join(map(repr, NAMES))}")
+    return name
+
+
+def files(name: str, split: str | None = None) -> list[str]:
+    """The files of a data set (or of one split: images, then labels), relative to a root."""
+    if check_name(name) == STAND_IN:
+        return [GLYPHS]
+    prefix = {"train": "train-", "test": "t10k-", None: ""}[split]
+    return [file for file in ARCHIVES[name] if file.split("/")[-1].startswith(prefix)]
 
 
 def on_disk(root: Path, file: str) -> Path | None:
-    """The path of `file` under `root`, plain or gzipped, or None where there is neither."""
-    plain = root / file
-    return next((p for p in (plain, plain.with_name(plain.name + ".gz")) if p.is_file()), None)
+    """The path of `file` under `root`, or None where it is not.
+
+    MNIST's files may also be unpacked, without .gz: their contents have known checksums. For
+    the other data sets only the archives have.
+    """
+    plain = [root / file.removesuffix(".gz")] if file in ARCHIVES["mnist"] else []
+    return next((path for path in (*plain, root / file) if path.is_file()), None)
 
 
 def missing(name: str, root: Path) -> list[Path]:
     """The files of data set `name` that `root` lacks."""
-    files = [file for pair in known(name).values() for file in pair]
-    return [root / file for file in files if on_disk(root, file) is None]
+    return [root / file for file in files(name) if on_disk(root, file) is None]
 
 
-def find(name: str = "mnist") -> Path:
-    """The torchvision root that holds data set `name`, downloading it if need be.
+def locate(name: str) -> Path | None:
+    """The first of `places()` that has all files of data set `name`, or None."""
+    return next((root for root in places() if not missing(name, root)), None)
 
-    The folder in the environment variable VAELIB_DATA decides where it is set; else the
-    per-user cache, filled by torchvision's download (with a progress bar) the first time.
-    Raises `DataError`, naming the files and the folder, when they cannot be had.
+
+def find(name: str) -> Path:
+    """The root that holds data set `name`, downloading it into the cache if need be.
+
+    Raises `UnreachableError` when it is on no disk and cannot be fetched, `DataError` when the
+    disk fails.
     """
-    folder = os.environ.get("VAELIB_DATA")
-    root = Path(os.path.expanduser(folder)).resolve() if folder else cache_folder()
-    lacking = missing(name, root)
-    if lacking and folder:
-        raise DataError(_absence(name, root, lacking))
-    if lacking:
-        download(name, root)
+    root = locate(name)
+    if root is None:
+        root = cache_folder()
+        if offline():
+            why = f"VAELIB_OFFLINE={os.environ['VAELIB_OFFLINE']} forbids to download it"
+            raise UnreachableError(f"{why}.\n\n{absence(name)}")
+        from vaelib.download import download
+
+        try:
+            download(name, root)
+        except UnreachableError as error:
+            raise UnreachableError(f"{error}\n\n{absence(name)}") from error
     return root
 
 
-def download(name: str, root: Path) -> None:
-    """Fetch data set `name` into `root` by torchvision, showing a progress bar.
+_stand_in: UnreachableError | None = None  # why this process works with glyphs, once it does
 
-    Raises `DataError` if the network or the disk fails, saying how to go on without it.
+
+def choose(name: str | None = None) -> Choice:
+    """Settle on a data set and find its files; print a notice if it had to be the stand-in.
+
+    What is asked for, by `name` or else by the environment variable VAELIB_DATASET, is what
+    comes, or an error. When nothing is asked for it is MNIST; and if that can neither be found
+    nor fetched, glyphs, for the rest of this process, so that two splits never get mixed up.
+
+    Raises `DataError` for an unknown name and when a data set that was asked for can't be had.
     """
-    from torchvision import datasets
+    global _stand_in
+    asked = name or os.environ.get("VAELIB_DATASET")
+    wanted = check_name(asked or DEFAULT)
+    if wanted == STAND_IN:
+        return Choice(wanted, locate(wanted))
+    if _stand_in is None or asked:
+        try:
+            return Choice(wanted, find(wanted))
+        except UnreachableError as error:
+            if asked:
+                raise
+            _stand_in = error
+            print(notice(error), file=sys.stderr, flush=True)
+    return Choice(STAND_IN, locate(STAND_IN))
 
-    known(name)
-    print(f"Downloading {name} into {root}", file=sys.stderr)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        datasets.MNIST(root, download=True)
-    except (OSError, RuntimeError) as error:
-        lacking = missing(name, root) or [root]
-        reason = f"The download failed: {error}\n"
-        raise DataError(reason + _absence(name, root, lacking)) from error
+
+def absence(name: str) -> str:
+    """Where data set `name` was looked for, what is missing there, and what can be done."""
+    lines = []
+    for root in places():
+        origin = "VAELIB_DATA" if root == own_folder() else "the cache"
+        if not root.is_dir():
+            lines.append(f"{name} was looked for in {root} ({origin}): there is no such folder.")
+            continue
+        lines.append(f"{name} was looked for in {root} ({origin}). These files are missing:")
+        lines += [f"  {path}" for path in missing(name, root)]
+    return "\n".join([*lines, by_hand(name, places()[0])])
 
 
-def _absence(name: str, root: Path, lacking: list[Path]) -> str:
-    setting = os.environ.get("VAELIB_DATA")
-    origin = f"VAELIB_DATA={setting}" if setting else "the per-user cache"
-    exists = "" if root.is_dir() else " This folder does not exist."
-    lines = [f"{name} was looked for in {root} ({origin}).{exists} These files are missing there:"]
-    lines += [f"  {path}  (or {path.name}.gz)" for path in lacking]
-    lines += [
-        "Either copy them there, or set VAELIB_DATA to a folder that has MNIST/raw/ in it,",
-        "or unset VAELIB_DATA on a machine with a network to have them downloaded.",
-    ]
+def by_hand(name: str, root: Path) -> str:
+    """Which files to copy where when no mirror delivers them."""
+    lines = ["To have it without a network, copy these files there (MD5 behind each):"]
+    lines += [f"  {root / file}  {md5}" for file, md5 in ARCHIVES[name].items()]
+    folder = files(name)[0].rpartition("/")[0]
+    lines += [f"or set VAELIB_DATA to a folder that has them in {folder}/."]
     return "\n".join(lines)
+
+
+def notice(reason: Exception) -> str:
+    """The framed text that says that the stand-in is used, why, and how to get MNIST later."""
+    why = " ".join(str(reason).partition("\n\n")[0].split())
+    paragraphs = (
+        "THIS IS NOT MNIST. These are 'glyphs', digits drawn by code from typefaces.",
+        f"Why: {why}",
+        "What differs: the pictures and every measured number. The text and the committed "
+        "outputs speak of MNIST; the assertions use bands of their own for glyphs. All ideas "
+        "and exercises are the same.",
+        "To get MNIST later: run  python -m vaelib.datasets prefetch mnist  where there is a "
+        "network, or set VAELIB_DATA to a folder that has MNIST/raw/ in it; then restart the "
+        "kernel.",
+    )
+    width = 76
+    body = [line for text in paragraphs for line in (*textwrap.wrap(text, width), "")][:-1]
+    rows = [f"┃ {line:<{width}} ┃" for line in body]
+    return "\n".join(["┏" + "━" * (width + 2) + "┓", *rows, "┗" + "━" * (width + 2) + "┛"])

@@ -1,0 +1,159 @@
+"""The command line of a teacher who prepares a room or a stick."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import idx
+
+from vaelib import datasets, download, glyphs, prepare, sources, verification
+
+FILES = sources.files("mnist")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(glyphs, "COUNTS", {"train": 40, "test": 20})
+
+
+def test_prefetch_gets_mnist_and_glyphs_into_a_folder(mirror, fresh, tmp_path, capsys):
+    stick = tmp_path / "usb stick"
+    assert prepare.main(["prefetch", "--root", str(stick)]) == 0
+    printed = capsys.readouterr().out
+    for file in (*FILES, sources.GLYPHS):
+        assert f"ok    {stick / file}" in printed
+    assert sources.missing("mnist", stick) == sources.missing("glyphs", stick) == []
+    assert not (fresh / "MNIST").exists()
+
+
+def test_a_prefetched_folder_serves_a_room_without_network(mirror, fresh, tmp_path, monkeypatch):
+    assert prepare.main(["prefetch", "mnist", "--root", str(tmp_path / "stick")]) == 0
+    mirror.behaviour = "gone"
+    monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "stick"))
+    assert datasets.load().name == "mnist"
+
+
+def test_prefetch_shows_progress(mirror, fresh, capfd):
+    assert prepare.main(["prefetch"]) == 0
+    said = capfd.readouterr().err
+    assert "Downloading mnist into" in said
+    assert said.count("100.0%") + said.count("100%") >= 5
+
+
+def test_prefetch_twice_fetches_once(mirror, fresh):
+    assert prepare.main(["prefetch", "mnist"]) == 0
+    asked = len(mirror.asked)
+    assert prepare.main(["prefetch", "mnist"]) == 0
+    assert len(mirror.asked) == asked
+
+
+def test_prefetch_repairs_what_is_damaged(mirror, root, capsys, published):
+    packed, unpacked = root / FILES[0], (root / FILES[1]).with_suffix("")
+    packed.write_bytes(packed.read_bytes()[:100])
+    unpacked.write_bytes(b"broken")
+    assert prepare.main(["verify", "mnist"]) == 1
+    printed = capsys.readouterr().out
+    assert f"FAIL  {packed} cannot be unpacked" in printed
+    assert f"FAIL  {unpacked} is not an IDX file" in printed
+    assert f"ok    {root / FILES[2]}" in printed
+    assert prepare.main(["prefetch", "mnist"]) == 0
+    assert packed.read_bytes() == published[FILES[0]]
+    assert unpacked.with_name(unpacked.name + ".damaged").read_bytes() == b"broken"
+    assert prepare.main(["verify", "mnist"]) == 0
+    assert datasets.load("mnist").images.shape == (30, 784)
+
+
+def test_prefetch_draws_damaged_glyphs_again(fresh):
+    assert prepare.main(["prefetch", "glyphs"]) == 0
+    path, good = fresh / sources.GLYPHS, datasets.load("glyphs")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert prepare.main(["verify", "glyphs"]) == 1
+    assert prepare.main(["prefetch", "glyphs"]) == 0
+    assert torch.equal(datasets.load("glyphs").images, good.images)
+
+
+def test_when_every_mirror_fails_it_says_what_to_copy_where(mirror, fresh, tmp_path, capsys):
+    mirror.behaviour = "forbidden"
+    stick = tmp_path / "stick"
+    assert prepare.main(["prefetch", "mnist", "glyphs", "--root", str(stick)]) == 1
+    printed = capsys.readouterr().out
+    assert "HTTP Error 403" in printed
+    for file, md5 in sources.ARCHIVES["mnist"].items():
+        assert f"  {stick / file}  {md5}" in printed
+    assert f"They are published in:\n  {mirror.url}MNIST/raw/" in printed
+    assert f'verify mnist --root "{stick}"' in printed
+    assert f"ok    {stick / sources.GLYPHS}" in printed, "the others are still prepared"
+
+
+def test_a_failed_repair_keeps_what_was_there(mirror, root):
+    path = root / FILES[0]
+    path.write_bytes(b"damaged")
+    mirror.behaviour = "gone"
+    assert prepare.main(["prefetch", "mnist"]) == 1
+    assert path.read_bytes() == b"damaged"
+
+
+def test_verify_hashes_again_and_sees_what_loading_does_not(root, monkeypatch, capsys):
+    """A memory that vouches for a damaged file is not asked."""
+    monkeypatch.setattr(verification, "SETTLED", -1e12)
+    path = root / FILES[0]
+    good = path.read_bytes()
+    datasets.load("mnist")
+    datasets.load("mnist", "test")
+    other = datasets.read_idx(good).copy()
+    other[0, 14, 14] ^= 1
+    path.write_bytes(gzip.compress(idx(other), mtime=0))
+    lying = verification._marks() | {str(path.resolve()): verification._mark(path.stat())}
+    verification.marks_file().write_text(json.dumps(lying))
+    datasets.load("mnist")
+    assert prepare.main(["verify", "mnist"]) == 1
+    assert f"FAIL  {path} is not the published" in capsys.readouterr().out
+
+
+def test_verify_without_names_takes_what_is_there(root, fresh, capsys):
+    assert prepare.main(["verify"]) == 0
+    assert "fashion" not in capsys.readouterr().out
+    assert prepare.main(["verify", "kmnist"]) == 1
+    assert f"FAIL  {fresh / sources.files('kmnist')[0]} is missing" in capsys.readouterr().out
+
+
+def test_verify_with_nothing_there_fails(fresh, capsys):
+    assert prepare.main(["verify"]) == 1
+    assert "there is no data set" in capsys.readouterr().out
+
+
+def test_where_names_each_folder_and_fails_if_one_is_missing(root, fresh, capsys):
+    assert prepare.main(["where", "mnist"]) == 0
+    assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == str(root)
+    assert prepare.main(["where"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(sources.NAMES)
+    assert lines[2] == f"kmnist         missing, would go to {fresh}"
+
+
+def test_wrong_usage_is_2(capsys):
+    for arguments in (["fetch"], ["prefetch", "cifar"], []):
+        with pytest.raises(SystemExit) as caught:
+            prepare.main(arguments)
+        assert caught.value.code == 2
+    assert "no data set is called 'cifar'; there is mnist, fashion_mnist" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_130(mirror, fresh, monkeypatch, capsys):
+    def cancelled(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(download, "fetch", cancelled)
+    assert prepare.main(["prefetch", "mnist"]) == 130
+    assert "nothing half-written was kept" in capsys.readouterr().out
+
+
+def test_the_module_runs_as_a_command(root):
+    command = [sys.executable, "-m", "vaelib.datasets", "where", "mnist", "kmnist"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert str(root) in done.stdout
+    assert done.stderr == ""
