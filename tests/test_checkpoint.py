@@ -1,12 +1,25 @@
+import json
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from test_datasets import TestFuzz as Fuzz
 from torch import nn
 
 from vaelib import checkpoint, vae
 from vaelib.decoder import Decoder
+from vaelib.verification import digest
+
+
+def write(path, tensors, metadata):
+    """A file as `save` writes it, with these contents and the checksum that they have."""
+    texts = [metadata.get(name, "") for name in checkpoint.DESCRIPTION]
+    save_file(tensors, path, metadata | {"sha256": digest(tensors, *texts)})
 
 
 @pytest.mark.parametrize(
@@ -75,9 +88,9 @@ def test_metadata_that_describes_no_vae_is_refused(tmp_path, change):
         "decoder": '{"kind": "Decoder", "hidden": 4}',
     }
     path = tmp_path / "model.safetensors"
-    save_file(model.state_dict(), path, described)
+    write(path, model.state_dict(), described)
     checkpoint.load(path)
-    save_file(model.state_dict(), path, described | change)
+    write(path, model.state_dict(), described | change)
     with pytest.raises(checkpoint.CheckpointError):
         checkpoint.load(path)
 
@@ -88,7 +101,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         checkpoint.load(missing)
     pickled = tmp_path / "model.pt"
     pickled.write_bytes(pickle.dumps({"weights": [1, 2]}))
-    with pytest.raises(checkpoint.CheckpointError, match="not a safetensors file"):
+    with pytest.raises(checkpoint.CheckpointError, match=r"is a pickle.*can run any code"):
         checkpoint.load(pickled)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"w": torch.zeros(2)}, foreign)
@@ -96,9 +109,117 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         checkpoint.load(foreign)
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path, monkeypatch):
+def test_what_differs_is_said_by_name_and_shape(tmp_path):
     model = vae.dense(hidden=4)
     model.encoder.settings["hidden"] = 5
     path = checkpoint.save(model, tmp_path / "model.safetensors")
-    with pytest.raises(checkpoint.CheckpointError, match="does not fit its own architecture"):
+    with pytest.raises(checkpoint.CheckpointError, match="does not fit its own architecture") as e:
         checkpoint.load(path)
+    assert "encoder.mean.weight has shape (5, 4), expected (5, 5)" in str(e.value)
+    assert "decoder" not in str(e.value)
+
+
+def test_missing_and_unexpected_weights_are_named(tmp_path):
+    model = vae.dense(hidden=4)
+    path = checkpoint.save(model, tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    tensors["decoder.logits.wait"] = tensors.pop("decoder.logits.weight")
+    tensors["encoder.mean.bias"] = tensors["encoder.mean.bias"].double()
+    write(path, tensors, metadata)
+    with pytest.raises(checkpoint.CheckpointError) as caught:
+        checkpoint.load(path)
+    assert "decoder.logits.weight is missing" in str(caught.value)
+    assert "decoder.logits.wait is not expected" in str(caught.value)
+    assert "weights of different types: torch.float32, torch.float64" in str(caught.value)
+
+
+def test_another_version_of_the_format_is_named(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    write(path, tensors, metadata | {"format": "vaelib 9"})
+    with pytest.raises(checkpoint.CheckpointError, match="format 'vaelib 9'; this version reads"):
+        checkpoint.load(path)
+
+
+def test_a_giant_that_the_metadata_describes_is_refused_before_it_is_built(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    giant = json.dumps({"kind": "Encoder", "hidden": 10**12, "latent": 5})
+    write(path, tensors, metadata | {"encoder": giant})
+    with pytest.raises(checkpoint.CheckpointError, match=r"expected \(1000000000000, 784\)"):
+        checkpoint.load(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch.save", "old torch.save"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_pickle_is_refused_with_the_reason_and_never_opened(tmp_path, monkeypatch, kind, suffix):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"model{suffix}"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Evil()))
+    else:
+        torch.save(Evil(), path, _use_new_zipfile_serialization=kind == "torch.save")
+    with pytest.raises(checkpoint.CheckpointError, match=r"is a pickle.*can run any code"):
+        checkpoint.load(path)
+    assert not Path("pwned").exists()
+
+
+def test_a_run_brings_its_tensors_and_settings(tmp_path):
+    model = vae.dense(hidden=4)
+    tensors = {"order": torch.arange(3), "empty": torch.zeros(0, 2)}
+    path = checkpoint.save(model, tmp_path / "r", tensors=tensors, settings={"rate": 1e-3, "n": 2})
+    run = checkpoint.load_run(path)
+    assert run.settings == {"rate": 1e-3, "n": 2}
+    assert run.tensors.keys() == tensors.keys()
+    assert all(torch.equal(run.tensors[name], tensors[name]) for name in tensors)
+    assert torch.equal(run.vae.decoder.logits.weight, model.decoder.logits.weight)
+    assert all(parameter.requires_grad for parameter in run.vae.parameters())
+
+
+def test_what_is_loaded_does_not_hold_on_to_the_file(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    model = checkpoint.load(path)
+    before = model.decoder.logits.weight.clone()
+    path.write_bytes(bytes(path.stat().st_size))
+    assert torch.equal(model.decoder.logits.weight, before)
+
+
+def test_700_damaged_files_are_refused_or_read_as_they_were(tmp_path):
+    path = checkpoint.save(
+        vae.dense(pixels=9, hidden=4, latent=2),
+        tmp_path / "folder" / "model.safetensors",
+        tensors={"step": torch.tensor(3)},
+    )
+
+    def load():
+        run = checkpoint.load_run(path)
+        return [*run.vae.state_dict().values(), *run.tensors.values()]
+
+    Fuzz().survive(path, load, load(), checkpoint.CheckpointError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork and no SIGKILL")
+def test_200_kills_during_saving_leave_the_old_or_the_new_file_whole():
+    command = [sys.executable, "-m", "benchmarks.kill_during_save", "--times", "200"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["kills"] == 200
+    assert result["old"] + result["new"] == 200
+    assert min(result["old"], result["new"], result["while_writing"]) > 10
+
+
+def test_what_a_killed_process_left_is_swept_away_once_it_is_old(tmp_path):
+    path = tmp_path / "model.safetensors"
+    young, old = (tmp_path / f".model.safetensors.{pid}.partial" for pid in (1, 2))
+    young.touch()
+    old.touch()
+    os.utime(old, (1e9, 1e9))
+    checkpoint.save(vae.dense(hidden=4), path)
+    assert young.exists()
+    assert not old.exists()

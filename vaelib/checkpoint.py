@@ -1,43 +1,72 @@
-"""Keep a trained model: its weights as safetensors, its architecture in the metadata."""
+"""Keep a model, or a whole run: weights as safetensors, architecture in the metadata."""
 
+import contextlib
 import json
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch import Tensor
 
 from vaelib.decoder import ConvDecoder, Decoder
 from vaelib.encoder import ConvEncoder, Encoder
 from vaelib.vae import VAE
+from vaelib.verification import digest
 
-FORMAT = "vaelib 1"
+FORMAT = "vaelib 2"
 NETWORKS = {network.__name__: network for network in (Encoder, ConvEncoder, Decoder, ConvDecoder)}
+DESCRIPTION = ("format", "encoder", "decoder", "settings")
+RUN = "run."  # what the names of tensors begin with that are a run's and not the model's
+PICKLES = (b"\x80", b"PK\x03\x04")  # how a bare pickle begins, and torch.save's archive of one
+HOUR = 3600.0
 
 
 class CheckpointError(RuntimeError):
     """A file is no checkpoint of ours, or a model cannot be kept as one."""
 
 
-def save(vae: VAE, path: str | Path) -> Path:
-    """Write `vae` to `path` and return the path.
+class Run(NamedTuple):
+    """A model with what else a run needs to go on: tensors by name, and its settings."""
 
-    The file appears whole or not at all: it is written beside the target and moved into place.
-    Raises `CheckpointError` for a network that `load` could not rebuild by name.
+    vae: VAE
+    tensors: dict[str, Tensor]
+    settings: dict[str, object]
+
+
+def save(
+    vae: VAE,
+    path: str | Path,
+    *,
+    tensors: Mapping[str, Tensor] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Path:
+    """Write `vae` to `path` and return the path; with `tensors` and `settings`, a run's state too.
+
+    The file appears whole or not at all, whatever happens meanwhile: it is written beside the
+    target, flushed to the disk, and moved into place. Raises `CheckpointError` for a network
+    that `load` could not rebuild by name, and the operating system's error if the disk fails.
     """
     metadata = {
         "format": FORMAT,
         "encoder": _describe(vae.encoder),
         "decoder": _describe(vae.decoder),
+        "settings": json.dumps(dict(settings or {})),
     }
-    weights = {name: value.detach().contiguous() for name, value in vae.state_dict().items()}
+    named = vae.state_dict() | {RUN + name: tensor for name, tensor in (tensors or {}).items()}
+    content = {name: tensor.detach().contiguous() for name, tensor in named.items()}
+    metadata["sha256"] = digest(content, *(metadata[name] for name in DESCRIPTION))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    _sweep(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(to_bytes(weights, metadata))
+            file.write(to_bytes(content, metadata))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -49,32 +78,79 @@ def save(vae: VAE, path: str | Path) -> Path:
 def load(path: str | Path) -> VAE:
     """Rebuild the VAE that `save` wrote to `path`, on the CPU. Nothing is unpickled.
 
-    Raises `CheckpointError` if the file is missing, is no such checkpoint, or holds weights
-    that do not fit the architecture it names.
+    Raises `CheckpointError` if the file is missing, damaged, or no such checkpoint, or holds
+    weights whose names or shapes are not those of the architecture it names; it says which.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f"there is no file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a safetensors file ({error})") from error
+    return load_run(path).vae
+
+
+def load_run(path: str | Path) -> Run:
+    """Rebuild the VAE and the run's state that `save` wrote to `path`. Raises as `load` does."""
+    tensors, metadata = _read(Path(path))
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has format {metadata.get('format')!r}; this version reads {FORMAT!r}"
         )
+    texts = [metadata.get(name, "") for name in DESCRIPTION]
+    if digest(tensors, *texts) != metadata.get("sha256"):
+        raise CheckpointError(f"{path} is damaged: its contents have another checksum")
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(RUN)}
     try:
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
+        with torch.device("meta"):  # sizes only: nothing is allocated before they are compared
             vae = VAE(_rebuild(metadata["encoder"]), _rebuild(metadata["decoder"]))
-    except (KeyError, TypeError, ValueError) as error:
+        settings = json.loads(metadata.get("settings", "{}"))
+        differences = _differences(vae.state_dict(), weights)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path} does not describe a VAE of ours: {error!r}") from error
-    vae.to({value.dtype for value in weights.values()}.pop() if weights else None)
+    if differences:
+        raise CheckpointError(
+            f"{path} does not fit its own architecture:\n  " + "\n  ".join(differences)
+        )
+    vae.load_state_dict(weights, assign=True)
+    run = {name.removeprefix(RUN): tensors[name] for name in tensors.keys() - weights.keys()}
+    return Run(vae, run, settings)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}")
     try:
-        vae.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its own architecture: {error}") from error
-    return vae
+        with safe_open(path, framework="pt") as file:
+            # Copies, since what stays mapped would hold on to the file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        if path.read_bytes()[:4].startswith(PICKLES):
+            raise CheckpointError(
+                f"{path} is a pickle, as torch.save writes it, and unpickling can run any code; "
+                "it is not opened. Build the model yourself, fill it by load_state_dict, and "
+                "keep it by vaelib.checkpoint.save"
+            ) from error
+        raise CheckpointError(f"{path} is not a safetensors file, or damaged ({error})") from error
+
+
+def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """What keeps the tensors `found` from being the `expected` ones, a line each."""
+    lines = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    lines += [f"{name} is not expected" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        shapes = tuple(expected[name].shape), tuple(found[name].shape)
+        if shapes[0] != shapes[1]:
+            lines.append(f"{name} has shape {shapes[1]}, expected {shapes[0]}")
+        elif found[name].is_floating_point() != expected[name].is_floating_point():
+            lines.append(f"{name} has type {found[name].dtype}, expected {expected[name].dtype}")
+    kinds = {str(tensor.dtype) for tensor in found.values() if tensor.is_floating_point()}
+    if len(kinds) > 1:
+        lines.append(f"weights of different types: {', '.join(sorted(kinds))}")
+    return sorted(lines)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left of earlier savings, once it is an hour old."""
+    for old in path.parent.glob(f".{path.name}.*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > HOUR:
+                old.unlink()
 
 
 def _describe(network: object) -> str:
@@ -90,5 +166,5 @@ def _rebuild(description: str) -> object:
     settings = json.loads(description)
     kind = settings.pop("kind")
     if kind not in NETWORKS:
-        raise CheckpointError(f"a network called {kind!r} is not known here")
+        raise ValueError(f"a network called {kind!r} is not known here")
     return NETWORKS[kind](**settings)
