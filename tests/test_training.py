@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaelib import vae
-from vaelib.binarization import by_threshold, dynamically
+from vaelib.binarization import by_threshold, dynamically, intensity
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize
@@ -78,8 +78,8 @@ def test_every_image_is_used_once_an_epoch_also_in_a_short_last_batch(pixels):
 
     model, generator = small()
     train(model, pixels, epochs=1, batch_size=25, binarize=spy, generator=generator)
-    assert sizes == [25, 25, 10]
-    assert torch.equal(torch.cat(seen).sum(1).sort().values, pixels.sum(1).sort().values)
+    assert sizes == [60, 25, 25, 10], "once at entry, to see that nothing stays grey, then batches"
+    assert torch.equal(torch.cat(seen[1:]).sum(1).sort().values, pixels.sum(1).sort().values)
 
 
 def test_the_history_averages_over_images_not_batches(pixels):
@@ -258,10 +258,12 @@ class TestErrors:
             with pytest.raises(TypeError, match="expected images as uint8 from 0 to 255, got"):
                 function(model, torch.rand(3, 784))
 
-    @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"decoder_penalty": -0.1}])
+    @pytest.mark.parametrize(
+        "wrong", [{"epochs": 0}, {"batch_size": 0}, {"save_every": 0}, {"decoder_penalty": -0.1}]
+    )
     def test_settings_outside_their_range(self, pixels, wrong):
         model, _ = small()
-        with pytest.raises(ValueError, match="epochs and batch_size of at least 1"):
+        with pytest.raises(ValueError, match="epochs, batch_size and save_every of at"):
             train(model, pixels, **wrong)
 
     def test_bad_test_images_are_found_before_training(self, pixels):
@@ -270,6 +272,31 @@ class TestErrors:
         with pytest.raises(TypeError, match="expected images as uint8"):
             train(model, pixels, test_images=torch.rand(3, 784), generator=generator)
         assert torch.equal(weights(model), before)
+
+    def test_grey_pixels_are_refused_before_anything_happens(self, pixels):
+        def grey(some, generator):
+            return intensity(some)
+
+        model, generator = small()
+        before, draws = weights(model), generator.get_state()
+        binary = by_threshold(pixels).to(torch.uint8) * 255
+        almost = binary.clone()
+        almost[-1, -1] = 77  # one grey pixel in the last image
+        given = {"binarize": grey, "generator": generator}
+        with pytest.raises(ValueError, match=r"leaves grey pixels \(0.302 is one\).*Bernoulli"):
+            train(model, almost, **given)
+        with pytest.raises(ValueError, match="leaves grey pixels"):
+            train(model, binary, test_images=almost, **given)
+        with pytest.raises(ValueError, match="leaves grey pixels"):
+            evaluate(model, almost, **given)
+        assert torch.equal(weights(model), before)
+        assert torch.equal(generator.get_state(), draws)
+        assert evaluate(model, binary, **given).bound.isfinite().all()
+
+    def test_bytes_that_are_already_binary_may_be_scaled(self, pixels):
+        model, generator = small()
+        binary = by_threshold(pixels).to(torch.uint8) * 255
+        train(model, binary, epochs=1, binarize=lambda x, g: intensity(x), generator=generator)
 
     @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 28, 28)])
     def test_images_of_another_shape(self, shape):

@@ -1,15 +1,18 @@
 """Maximise the bound: one loop, which returns what it made and prints nothing."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
-from vaelib.binarization import by_threshold
+from vaelib.binarization import by_threshold, dynamically
 from vaelib.elbo import ElboTerms, elbo
+from vaelib.run import InterruptedTraining, Run, State, interruptible, read_state
 from vaelib.vae import VAE, evaluating
 
 Objective = Callable[[VAE, Tensor, Tensor], ElboTerms]
@@ -21,12 +24,14 @@ class History(NamedTuple):
 
     `train` holds the terms of the objective, averaged over the epoch's images while the weights
     moved; `test` (None without test images) those of the true ELBO, as `mean_terms` measures
-    them at the epoch's end; `seconds` is the time since the start.
+    them at the epoch's end; `seconds` is the time since the start. With `state`, `train` can go
+    on where this run ended: give it the history as `resume`.
     """
 
     train: ElboTerms
     test: ElboTerms | None
     seconds: Float[Tensor, " epoch"]
+    state: State | None = None
 
 
 def train(
@@ -41,6 +46,10 @@ def train(
     decoder_penalty: float = 0.0,
     test_images: UInt8[Tensor, "test pixel"] | None = None,
     generator: Generator | None = None,
+    save_to: str | Path | None = None,
+    save_every: int = 1,
+    resume: History | str | Path | None = None,
+    further: bool = False,
     on_step: Callable[[int, ElboTerms], None] | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
 ) -> History:
@@ -53,45 +62,84 @@ def train(
     `on_step(step, terms)` follows every step with the batch's terms, `on_epoch(epoch, history)`
     every epoch with the history so far; both count from 1.
 
-    Raises TypeError unless images are uint8, ValueError for images of another shape and for
-    epochs or a batch size below 1 or a negative penalty.
+    **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from a
+    callback ends training after the step under way; the history so far is returned, with a
+    warning that says how to go on. `resume`, a history or a file that `save_to` wrote, puts
+    weights, Adam's averages and the generator back and goes on to `epochs` in all, bit for bit
+    as if it had never stopped. `save_to` names a file that gets the run's state after every
+    `save_every` epochs and at the end; with `resume` the same and no such file yet, the run
+    begins. A model that has been trained is trained `further`, with fresh averages, only if you
+    say so.
+
+    Raises TypeError unless images are uint8; ValueError for images of another shape, a
+    binarization that leaves grey, a setting outside its range, a model that has been trained, a
+    `save_to` that exists, and a run to resume that was begun differently; `NonFiniteError` when
+    the loss stops being a number (the model keeps its last good parameters).
     """
-    check_pixels(images, vae.pixels)
+    check_pixels(images, vae.pixels, binarize)
     if test_images is not None:
-        check_pixels(test_images, vae.pixels)
-    if epochs < 1 or batch_size < 1 or decoder_penalty < 0:
+        check_pixels(test_images, vae.pixels, binarize)
+    if min(epochs, batch_size, save_every) < 1 or decoder_penalty < 0:
         raise ValueError(
-            "expected epochs and batch_size of at least 1 and a decoder_penalty of at least 0, "
-            f"got {epochs}, {batch_size} and {decoder_penalty}"
+            "expected epochs, batch_size and save_every of at least 1 and a decoder_penalty of at "
+            f"least 0, got {epochs}, {batch_size}, {save_every} and {decoder_penalty}"
         )
+    if generator is None:
+        generator = torch.default_generator if images.device.type == "cpu" else _fresh(images)
     optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
     draw = dict(generator=generator, device=images.device)
     dtype = next(vae.parameters()).dtype
-    train_means, test_means, seconds, start, step = [], [], [], time.perf_counter(), 0
-    for epoch in range(1, epochs + 1):
-        total = torch.zeros(2, device=images.device)
-        for index in torch.randperm(len(images), **draw).split(batch_size):
-            image = binarize(images[index], generator).to(dtype)
-            noise = torch.randn(len(index), vae.latent, dtype=dtype, **draw)
-            terms = objective(vae, image, noise)
-            loss = -terms.bound.mean()
-            if decoder_penalty:
-                loss = loss + decoder_penalty * sum_of_squares(vae.decoder.parameters())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            terms = ElboTerms(*(term.detach() for term in terms))
-            total += torch.stack(terms).sum(1)
-            step += 1
-            if on_step:
-                on_step(step, terms)
-        train_means.append(total / len(images))
-        if test_images is not None:
-            test_means.append(torch.stack(mean_terms(vae, test_images, binarize=binarize)))
-        seconds.append(time.perf_counter() - start)
-        if on_epoch:
-            on_epoch(epoch, _history(train_means, test_means, seconds))
-    return _history(train_means, test_means, seconds)
+    settings = dict(
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        decoder_penalty=decoder_penalty,
+        objective=_name(objective),
+        binarize=_name(binarize),
+        images=_fingerprint(images),
+        test_images=_fingerprint(test_images),
+    )
+    none_left = torch.empty(0, dtype=torch.int64, device=images.device)
+    total = torch.zeros(2, device=images.device)
+    run = Run(vae, optimizer, generator, settings, none_left, total)
+    if state := _state_to_resume(vae, resume, save_to, further):
+        run.restore(state)
+
+    with interruptible() as stop:
+        while run.epoch <= epochs and not stop.requested:
+            if not len(run.order):
+                run.order = torch.randperm(len(images), **draw)
+            for index in run.order.split(batch_size):
+                image = binarize(images[index], generator).to(dtype)
+                noise = torch.randn(len(index), vae.latent, dtype=dtype, **draw)
+                terms = objective(vae, image, noise)
+                loss = -terms.bound.mean()
+                if decoder_penalty:
+                    loss = loss + decoder_penalty * sum_of_squares(vae.decoder.parameters())
+                run.check(loss, terms, image, noise)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                terms = ElboTerms(*(term.detach() for term in terms))
+                run.count(terms)
+                stop.during(on_step, run.step, terms)
+                if stop.requested:
+                    break
+            if len(run.order):
+                break
+            run.check_parameters()
+            run.train.append(run.total / len(images))
+            run.total = torch.zeros_like(run.total)
+            if test_images is not None:
+                run.test.append(torch.stack(mean_terms(vae, test_images, binarize=binarize)))
+            run.seconds.append(run.elapsed())
+            if save_to and (len(run.seconds) % save_every == 0 or len(run.seconds) == epochs):
+                _save(run, save_to)
+            stop.during(on_epoch, len(run.seconds), _history(run))
+        if stop.requested and run.epoch <= epochs:
+            if save_to:
+                _save(run, save_to)
+            warnings.warn(_how_to_go_on(run, save_to), InterruptedTraining, stacklevel=2)
+    return _history(run)._replace(state=run.state())
 
 
 @torch.no_grad()
@@ -107,9 +155,10 @@ def evaluate(
 
     Without a `generator` the noise is that of seed 0, so that two epochs of one model, or two
     models with the same latent size, meet the same noise (given the same batch size and
-    binarization, since noise is drawn batch by batch). Raises as `train` does.
+    binarization, since noise is drawn batch by batch). Raises TypeError unless images are
+    uint8, ValueError for images of another shape and a binarization that leaves grey.
     """
-    check_pixels(images, vae.pixels)
+    check_pixels(images, vae.pixels, binarize)
     generator = generator or Generator(images.device).manual_seed(0)
     like, parts = next(vae.parameters()), []
     draw = dict(generator=generator, device=images.device, dtype=like.dtype)
@@ -148,8 +197,11 @@ def throttle(callback: Callable[..., None], *, seconds: float = 10.0) -> Callabl
     return throttled
 
 
-def check_pixels(images: Tensor, pixels: int) -> None:
-    """Raise unless `images` is a data set's bytes: uint8 rows of `pixels` values each."""
+def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold) -> None:
+    """Raise unless `images` are uint8 rows of `pixels` values that `binarize` makes 0 or 1.
+
+    A binarization of one's own is tried on every image, once, with noise of its own.
+    """
     if images.dtype != torch.uint8:
         raise TypeError(
             f"expected images as uint8 from 0 to 255, got {images.dtype}; give them as "
@@ -159,8 +211,85 @@ def check_pixels(images: Tensor, pixels: int) -> None:
         raise ValueError(
             f"expected images of shape (image, {pixels}), one row each, got {tuple(images.shape)}"
         )
+    if binarize in (by_threshold, dynamically):
+        return
+    generator = Generator(images.device).manual_seed(0)
+    for some in images.split(1000):
+        grey = binarize(some, generator)
+        if not ((grey == 0) | (grey == 1)).all():
+            value = grey[(grey != 0) & (grey != 1)][0].item()
+            raise ValueError(
+                f"the binarization {_name(binarize)} leaves grey pixels ({value:.3g} is one). A "
+                "Bernoulli likelihood is a distribution over the outcomes 0 and 1; on grey it "
+                "is none, its values cannot be compared with anyone's, and training is pulled "
+                "towards coins that are unsure (notebook 1). Use by_threshold or dynamically "
+                "from vaelib.binarization, or another likelihood"
+            )
 
 
-def _history(train: list[Tensor], test: list[Tensor], seconds: list[float]) -> History:
-    by_term = [ElboTerms(*torch.stack(means).T.cpu()) if means else None for means in (train, test)]
-    return History(*by_term, torch.tensor(seconds))
+def _fresh(images: Tensor) -> Generator:
+    generator = Generator(images.device)
+    generator.seed()
+    return generator
+
+
+def _name(function: Callable) -> str:
+    return getattr(function, "__qualname__", type(function).__name__)
+
+
+def _fingerprint(images: Tensor | None) -> str:
+    if images is None:
+        return "none"
+    some = images[:: max(1, len(images) // 500)]
+    return f"{len(images):,} with an ink of {some.sum(dtype=torch.int64).item():,} in every so many"
+
+
+def _state_to_resume(
+    vae: VAE, resume: History | str | Path | None, save_to: str | Path | None, further: bool
+) -> State | None:
+    if isinstance(resume, History):
+        if resume.state is None:
+            raise ValueError("this history has no state; give the one that `train` returned")
+        return resume.state
+    same = resume is not None and save_to is not None and Path(resume) == Path(save_to)
+    if resume is not None and (Path(resume).exists() or not same):
+        return read_state(resume)
+    if save_to is not None and Path(save_to).exists():
+        raise ValueError(
+            f"{save_to} exists and would be overwritten. To go on with the run in it, give "
+            f"resume={str(save_to)!r} too; to start over, delete it or choose another name"
+        )
+    if vae.trained_steps and not further:
+        raise ValueError(
+            f"this model has been trained for {vae.trained_steps:,} steps. To start over, build "
+            "a fresh one; to go on with an interrupted run, give its history as `resume`; to "
+            "train this one further on purpose, with fresh averages of Adam, give further=True"
+        )
+    return None
+
+
+def _save(run: Run, path: str | Path) -> None:
+    """Save, or warn and let the training go on: a full disk is no reason to lose it."""
+    try:
+        run.save(path)
+    except OSError as error:
+        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=3)
+
+
+def _how_to_go_on(run: Run, save_to: str | Path | None) -> str:
+    file = f", or after a restart resume={str(save_to)!r}" if save_to else ""
+    return (
+        f"training was stopped in epoch {run.epoch} after step {run.step:,}; the model is whole "
+        "and keeps what it has learnt. To go on exactly from here, call train again with "
+        f"resume=history, the history that this call returns{file}. To start over, build a "
+        "fresh model."
+    )
+
+
+def _history(run: Run) -> History:
+    def by_term(means: list[Tensor]) -> ElboTerms:
+        return ElboTerms(*(torch.stack(means).T.cpu() if means else torch.zeros(2, 0)))
+
+    tested = run.settings["test_images"] != "none"
+    test = by_term(run.test) if tested else None
+    return History(by_term(run.train), test, torch.tensor(run.seconds))

@@ -15,7 +15,11 @@ class VAE(nn.Module):
     The encoder maps images (batch, pixels) to a `Gaussian`, the decoder codes (batch, latent)
     to logits (batch, pixels); both name their sizes `latent` and `pixels`. Training and
     sampling ask nothing else of them. Raises ValueError if their sizes differ.
+
+    `trained_steps` counts the steps of `vaelib.training.train` that made the weights.
     """
+
+    trained_steps = 0
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()

@@ -1,0 +1,384 @@
+"""Training that is stopped, killed, resumed, spoilt: nothing is lost and nothing half-done."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import torch
+
+from vaelib import checkpoint, vae
+from vaelib.binarization import by_threshold, dynamically
+from vaelib.elbo import ElboTerms, elbo
+from vaelib.run import InterruptedTraining, NonFiniteError, interruptible, read_state
+from vaelib.training import evaluate, train
+
+
+def small(seed=0, **settings):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = {"hidden": 20, "latent": 2} | settings
+    return vae.dense(**sizes, generator=generator), generator
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def same_history(one, two):
+    for a, b in ((one.train, two.train), (one.test, two.test)):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+SETTINGS = {"batch_size": 16, "binarize": dynamically, "decoder_penalty": 0.01}
+
+
+@pytest.fixture
+def unbroken(pixels):
+    """Ten epochs at a stretch."""
+    model, generator = small()
+    history = train(
+        model, pixels, epochs=10, test_images=pixels[:9], generator=generator, **SETTINGS
+    )
+    return model, history, generator
+
+
+def stop_at(wanted):
+    def on_step(step, terms):
+        if step == wanted:
+            signal.raise_signal(signal.SIGINT)
+
+    return on_step
+
+
+class TestResume:
+    def test_four_and_six_epochs_are_ten(self, pixels, unbroken):
+        model, generator = small()
+        first = train(
+            model, pixels, epochs=4, test_images=pixels[:9], generator=generator, **SETTINGS
+        )
+        other, another = small(seed=7)
+        history = train(
+            other,
+            pixels,
+            epochs=10,
+            test_images=pixels[:9],
+            generator=another,
+            resume=first,
+            **SETTINGS,
+        )
+        assert torch.equal(weights(other), weights(unbroken[0]))
+        assert torch.equal(another.get_state(), unbroken[2].get_state())
+        same_history(history, unbroken[1])
+        assert (history.seconds.diff() > 0).all()
+
+    def test_also_from_a_file_in_another_process(self, pixels, unbroken, tmp_path):
+        script = f"""
+            import sys, torch
+            from vaelib import training, vae
+            from vaelib.binarization import dynamically
+            pixels = torch.randint(0, 256, (60, 784), generator=torch.Generator().manual_seed(0))
+            pixels, epochs = pixels.to(torch.uint8), int(sys.argv[1])
+            generator = torch.Generator().manual_seed(0)
+            model = vae.dense(hidden=20, latent=2, generator=generator)
+            training.train(model, pixels, epochs=epochs, test_images=pixels[:9], batch_size=16,
+                           generator=generator, binarize=dynamically, decoder_penalty=0.01,
+                           save_to={str(tmp_path / "run.safetensors")!r},
+                           resume={str(tmp_path / "run.safetensors")!r})
+        """
+        for epochs in (4, 10):
+            command = [sys.executable, "-c", textwrap.dedent(script), str(epochs)]
+            subprocess.run(command, check=True, timeout=120)
+        model = checkpoint.load(tmp_path / "run.safetensors")
+        assert torch.equal(weights(model), weights(unbroken[0]))
+
+    def test_a_finished_run_is_returned_as_it_is(self, pixels, unbroken):
+        model, history, _ = unbroken
+        before = weights(model)
+        again = train(model, pixels, epochs=10, test_images=pixels[:9], resume=history, **SETTINGS)
+        same_history(again, history)
+        assert torch.equal(weights(model), before)
+
+    def test_the_global_generator_is_restored_too(self, pixels):
+        found = []
+        for parts in ((2,), (1, 2)):
+            torch.manual_seed(5)
+            model, history = vae.dense(hidden=4), None
+            for epochs in parts:
+                history = train(model, pixels, epochs=epochs, resume=history)
+                torch.manual_seed(99)
+            found.append(weights(model))
+        assert torch.equal(*found)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"batch_size": 17}, "batch_size was 16, now 17"),
+            ({"learning_rate": 0.1}, "learning_rate was 0.001, now 0.1"),
+            ({"binarize": by_threshold}, "binarize was dynamically, now by_threshold"),
+            ({"test_images": None}, "test_images was 9 with an ink of"),
+        ],
+    )
+    def test_a_run_is_resumed_as_it_was_begun(self, pixels, unbroken, change, message):
+        given = SETTINGS | {"test_images": pixels[:9]} | change
+        with pytest.raises(ValueError, match=message):
+            train(unbroken[0], pixels, resume=unbroken[1], **given)
+
+    def test_other_images_or_another_network_are_refused(self, pixels, unbroken):
+        history = unbroken[1]
+        with pytest.raises(ValueError, match="images was 60 with an ink"):
+            train(small()[0], 255 - pixels, test_images=pixels[:9], resume=history, **SETTINGS)
+        wide, _ = small(hidden=30)
+        with pytest.raises(ValueError, match="another network"):
+            train(wide, pixels, test_images=pixels[:9], resume=history, **SETTINGS)
+
+    def test_a_model_without_a_run_cannot_be_resumed(self, pixels, tmp_path):
+        model, _ = small()
+        path = checkpoint.save(model, tmp_path / "model.safetensors")
+        with pytest.raises(checkpoint.CheckpointError, match="holds a model but no run"):
+            train(model, pixels, resume=path)
+        with pytest.raises(checkpoint.CheckpointError, match="there is no file"):
+            train(model, pixels, resume=tmp_path / "nothing")
+        seen = []
+        train(model, pixels, epochs=1, on_epoch=lambda epoch, history: seen.append(history))
+        with pytest.raises(ValueError, match="this history has no state"):
+            train(model, pixels, resume=seen[0])
+
+    def test_files_come_every_so_many_epochs_and_at_the_end(self, pixels, tmp_path):
+        path, found = tmp_path / "run.safetensors", []
+
+        def look(epoch, history):
+            found.append(int(read_state(path).tensors["step"]) if path.exists() else 0)
+
+        model, generator = small()
+        train(
+            model, pixels, epochs=5, save_to=path, save_every=2, generator=generator, on_epoch=look
+        )
+        assert found == [0, 2, 2, 4, 5]
+        assert torch.equal(weights(checkpoint.load(path)), weights(model))
+
+    def test_an_older_run_is_not_overwritten_by_accident(self, pixels, tmp_path):
+        path = tmp_path / "run.safetensors"
+        model, generator = small()
+        train(model, pixels, epochs=1, save_to=path, generator=generator)
+        before = path.read_bytes()
+        model, generator = small()
+        with pytest.raises(ValueError, match=r"exists and would be overwritten.*resume="):
+            train(model, pixels, epochs=1, save_to=path, generator=generator)
+        assert path.read_bytes() == before
+
+    def test_a_disk_that_fails_does_not_end_the_training(self, pixels, tmp_path, monkeypatch):
+        monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        model, generator = small()
+        with pytest.warns(UserWarning, match="could not be written: disk full. Training goes on"):
+            history = train(model, pixels, epochs=2, save_to=tmp_path / "r", generator=generator)
+        assert len(history.seconds) == 2
+        assert not list(tmp_path.iterdir())
+
+
+class TestInterrupt:
+    @pytest.mark.parametrize("step", [1, 6, 8])  # in the first epoch, in the second, at its end
+    def test_it_ends_after_the_step_and_goes_on_exactly(self, pixels, unbroken, step):
+        model, generator = small()
+        settings = SETTINGS | {"test_images": pixels[:9], "generator": generator}
+        with pytest.warns(InterruptedTraining, match=f"after step {step}; .*resume=history"):
+            history = train(model, pixels, on_step=stop_at(step), **settings)
+        assert model.trained_steps == step
+        assert len(history.seconds) == step // 4
+        assert history.test.bound.shape == history.train.kl.shape == (step // 4,)
+        assert evaluate(model, pixels).bound.isfinite().all()
+        history = train(model, pixels, resume=history, **settings)
+        assert torch.equal(weights(model), weights(unbroken[0]))
+        same_history(history, unbroken[1])
+
+    def test_the_file_has_the_step_at_which_it_ended(self, pixels, unbroken, tmp_path):
+        path = tmp_path / "run.safetensors"
+        model, generator = small()
+        settings = SETTINGS | {"test_images": pixels[:9], "save_to": path}
+        with pytest.warns(InterruptedTraining, match="or after a restart resume="):
+            train(model, pixels, generator=generator, on_step=stop_at(6), **settings)
+        model, generator = small(seed=3)
+        train(model, pixels, generator=generator, resume=path, **settings)
+        assert torch.equal(weights(model), weights(unbroken[0]))
+
+    def test_at_the_last_step_there_is_nothing_to_warn_about(self, pixels):
+        model, generator = small()
+        history = train(model, pixels, epochs=1, generator=generator, on_step=stop_at(1))
+        assert len(history.seconds) == 1
+
+    def test_a_callback_may_ask_too_also_in_a_thread(self, pixels):
+        found = []
+
+        def button(epoch, history):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+        def work():
+            model, generator = small()
+            with pytest.warns(InterruptedTraining):
+                found.append(train(model, pixels, generator=generator, on_epoch=button))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert len(found[0].seconds) == 2
+
+    def test_the_second_one_ends_at_once_and_the_handler_comes_back(self):
+        before = signal.getsignal(signal.SIGINT)
+        with interruptible() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.requested
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_where_interrupts_are_ignored_they_stay_ignored(self):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            with interruptible() as stop:
+                signal.raise_signal(signal.SIGINT)
+                assert not stop.requested
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+    def test_a_real_ctrl_c_from_outside(self):
+        script = """
+            import torch, warnings
+            from vaelib import training, vae
+            warnings.simplefilter("ignore")
+            generator = torch.Generator().manual_seed(0)
+            model = vae.dense(hidden=20, generator=generator)
+            images = torch.zeros(6000, 784, dtype=torch.uint8)
+            history = training.train(model, images, epochs=10**6, generator=generator,
+                on_step=lambda step, terms: print(step, flush=True) if step == 5 else None)
+            print("steps", model.trained_steps, "state", int(history.state.tensors["step"]))
+            print("finite", all(p.isfinite().all() for p in model.parameters()))
+        """
+        command = [sys.executable, "-u", "-c", textwrap.dedent(script)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout.readline() == "5\n"
+            os.kill(child.pid, signal.SIGINT)
+            printed, _ = child.communicate(timeout=60)
+        assert child.returncode == 0
+        _, steps, _, state, _, finite = printed.split()
+        assert steps == state
+        assert finite == "True"
+
+
+class TestTwice:
+    def test_a_trained_model_is_not_trained_on_by_accident(self, pixels):
+        model, generator = small()
+        train(model, pixels, epochs=1, generator=generator)
+        before = weights(model)
+        with pytest.raises(ValueError, match="has been trained for 1 steps"):
+            train(model, pixels, epochs=1, generator=generator)
+        assert torch.equal(weights(model), before)
+        train(model, pixels, epochs=1, generator=generator, further=True)
+        assert not torch.equal(weights(model), before)
+
+    def test_nor_one_that_was_interrupted(self, pixels):
+        model, generator = small()
+        with pytest.warns(InterruptedTraining):
+            train(model, pixels, generator=generator, on_step=stop_at(1), batch_size=10)
+        with pytest.raises(ValueError, match="has been trained for 1 steps"):
+            train(model, pixels, generator=generator, batch_size=10)
+
+
+def poisoned(at, term, value=float("nan")):
+    """The bound's terms, but call number `at` has `value` in one of them for one image."""
+    calls = [0]
+
+    def objective(model, image, noise):
+        calls[0] += 1
+        terms = elbo(model, image, noise)
+        if calls[0] == at:
+            spoilt = {name: part.clone() for name, part in terms._asdict().items()}
+            for name in term.split("+"):
+                spoilt[name][3] = value
+            terms = ElboTerms(**spoilt)
+        return terms
+
+    return objective
+
+
+class TestNonFinite:
+    @pytest.mark.parametrize(
+        ("term", "value", "named"),
+        [
+            ("log_likelihood", float("nan"), "the log-likelihood went first"),
+            ("log_likelihood", -float("inf"), "the log-likelihood went first"),
+            ("kl", float("inf"), "the KL went first"),
+            ("log_likelihood+kl", float("nan"), "log-likelihood and KL at once went first"),
+        ],
+    )
+    def test_it_names_epoch_step_and_term_and_keeps_the_parameters(
+        self, pixels, term, value, named
+    ):
+        model, generator = small()
+        settings = {"batch_size": 16, "generator": generator}
+        seen = {}
+        with pytest.raises(NonFiniteError, match="Likely causes: ") as caught:
+            train(
+                model,
+                pixels,
+                objective=poisoned(7, term, value),
+                on_step=lambda step, terms: seen.update({step: weights(model)}),
+                **settings,
+            )
+        assert f"in epoch 2, at step 7: {named}" in str(caught.value)
+        assert "those after step 6." in str(caught.value)
+        assert torch.equal(weights(model), seen[6])
+
+    def test_parameters_that_have_run_away_are_put_back(self, pixels):
+        for rate in (1e4, 1e20, 1e38):
+            model, generator = small()
+            start = weights(model)
+            with pytest.raises(NonFiniteError, match="The learning rate is 1"):
+                train(model, pixels, learning_rate=rate, batch_size=16, generator=generator)
+            assert evaluate(model, pixels).bound.isfinite().all()
+            assert torch.equal(weights(model), start)
+            assert model.trained_steps == 0
+
+    def test_the_copy_is_at_most_fifty_steps_old(self, pixels):
+        model, generator = small()
+        seen = {}
+
+        def spoils(model, image, noise):
+            if len(seen) == 120:
+                with torch.no_grad():
+                    model.decoder.logits.bias.fill_(float("nan"))
+            return elbo(model, image, noise)
+
+        with pytest.raises(NonFiniteError, match=r"at step 121.*those after step 100"):
+            train(
+                model,
+                pixels,
+                epochs=99,
+                batch_size=30,
+                objective=spoils,
+                generator=generator,
+                on_step=lambda step, terms: seen.update({step: weights(model)}),
+            )
+        assert torch.equal(weights(model), seen[100])
+
+    def test_a_gradient_that_spoils_the_last_step_is_found(self, pixels):
+        def bad_slope(model, image, noise):
+            terms = elbo(model, image, noise)
+            zero = (model.encoder.mean.bias * 0).abs().sum()
+            return ElboTerms(terms.log_likelihood, terms.kl + zero.sqrt())  # slope 0 / 0
+
+        model, generator = small()
+        start = weights(model)
+        with pytest.raises(NonFiniteError, match="a parameter, by its gradient, went first"):
+            train(model, pixels, epochs=1, objective=bad_slope, generator=generator)
+        assert torch.equal(weights(model), start)
+
+    def test_a_penalty_that_overflows_is_named(self, pixels):
+        model, generator = small()
+        with pytest.raises(NonFiniteError, match="the penalty on the decoder's parameters"):
+            train(model, pixels, decoder_penalty=1e39, generator=generator)
