@@ -54,7 +54,7 @@ measure: $(READY)  ## train the variants that notebook 5 compares, three seeds e
 	$(BIN)/python -m benchmarks.objectives
 
 clean:  ## remove what was built (not .venv, not the data)
-	rm -rf build .pytest_cache .ruff_cache
+	rm -rf build .hypothesis .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml Makefile $(FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name one with make PYTHON=...")'
