@@ -10,9 +10,10 @@ from vaelib.training import mean_terms, train
 
 def test_the_committed_table_is_complete_and_consistent():
     rows = json.loads(objectives.RESULTS.read_text())["rows"]
-    keys = {(row["kl"], row["decoder_penalty"], row["seed"]) for row in rows}
+    keys = {(row["dataset"], row["kl"], row["decoder_penalty"], row["seed"]) for row in rows}
     expected = {
-        (variant["kl"], variant["decoder_penalty"], seed)
+        (name, variant["kl"], variant["decoder_penalty"], seed)
+        for name in objectives.DATASETS
         for variant in objectives.VARIANTS
         for seed in objectives.SEEDS
     }

@@ -2,6 +2,8 @@ import gzip
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -135,6 +137,19 @@ def test_archives_of_other_data_sets_are_verified_by_torchvisions_checksum(root)
         datasets.load("fashion_mnist")
 
 
+def test_expect_holds_a_value_to_the_band_of_its_data_set(published):
+    few = torch.zeros(1, 784, dtype=torch.uint8), torch.zeros(1, dtype=torch.uint8)
+    bands = {"mnist": (1.0, 2.0), "glyphs": (5.0, 6.0)}
+    for name, value in (("mnist", 1.0), ("mnist", torch.tensor(2.0)), ("glyphs", 5.5)):
+        datasets.Dataset(*few, name).expect(value, **bands)
+    datasets.Dataset(*few, "kmnist").expect(1e9, **bands)
+    for name, value in (("mnist", 5.5), ("glyphs", 1.5), ("mnist", float("nan"))):
+        with pytest.raises(AssertionError, match=f"outside .*, the band for {name}"):
+            datasets.Dataset(*few, name).expect(value, **bands)
+    with pytest.raises(DataError, match="no data set is called 'minst'"):
+        datasets.Dataset(*few, "mnist").expect(1.5, minst=(1.0, 2.0))
+
+
 class TestGlyphs:
     @pytest.fixture
     def few(self, fresh, monkeypatch):
@@ -158,6 +173,17 @@ class TestGlyphs:
         assert datasets.load("glyphs").images.shape == (40, 784)
         assert capsys.readouterr().err == ""
         assert not few.exists()
+
+    def test_two_processes_at_once_draw_them_once(self, few):
+        script = (
+            "from vaelib import datasets, glyphs; glyphs.COUNTS = {'train': 2000, 'test': 500}; "
+            "print(len(datasets.load('glyphs').images))"
+        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        two = [subprocess.Popen([sys.executable, "-c", script], **pipes) for _ in range(2)]
+        said = [child.communicate(timeout=120) for child in two]
+        assert [out for out, _ in said] == ["2000\n", "2000\n"]
+        assert sum("Drawing" in err for _, err in said) == 1
 
     @pytest.mark.parametrize(
         "damage",

@@ -104,7 +104,32 @@ def test_cells_that_train_ignore_their_output_and_meet_an_assertion(code):
     for i in training_cells:
         bare = "torch.equal" in code[i].source  # a bitwise comparison needs no band
         assert bare or "nbval-ignore-output" in code[i].metadata.get("tags", [])
-        assert any("assert" in cell.source for cell in code[i : i + 3])
+        assert any(map(asserts, code[i : i + 3]))
+
+
+def asserts(cell):
+    return bool(re.search(r"^\s*assert |\.expect\(", cell.source, re.MULTILINE))
+
+
+def test_a_cell_whose_output_is_not_compared_meets_an_assertion(code):
+    for i, cell in enumerate(code):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            assert any(map(asserts, code[max(0, i - 1) : i + 3])), cell.source
+
+
+def test_data_are_not_asked_for_by_name_so_that_a_room_without_network_gets_glyphs(code):
+    source = "\n".join(cell.source for cell in code)
+    assert not re.search(r"datasets\.load\(\s*[\"']", source)
+    for cell in code:
+        if "datasets.load(" in cell.source:
+            assert "nbval-ignore-output" in cell.metadata.get("tags", []), "the notice comes here"
+
+
+def test_bands_are_given_for_mnist_and_for_glyphs(code):
+    for cell in code:
+        for call in re.findall(r"\.expect\(.*", cell.source):
+            assert "mnist=" in call, call
+            assert "glyphs=" in call, call
 
 
 def test_every_figure_is_told_in_words_next_to_it(notebook):
@@ -393,10 +418,34 @@ sys.exit(n.main())
     assert "interrupted" in printed
 
 
-def test_run_without_data_fails_before_it_starts(tmp_path, runner, monkeypatch):
-    monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "nowhere"))
+def test_run_without_the_data_that_was_asked_for_fails_before_it_starts(
+    fresh, tmp_path, runner, monkeypatch
+):
+    monkeypatch.setenv("VAELIB_DATASET", "mnist")
+    monkeypatch.setenv("VAELIB_OFFLINE", "1")
     good = write_notebook(tmp_path / "good.ipynb", "1 + 1")
     assert runner("run", good) == (1, "")
+
+
+def test_run_without_network_draws_glyphs_and_keeps_kernels_from_waiting(
+    fresh, tmp_path, runner, monkeypatch
+):
+    monkeypatch.setenv("VAELIB_OFFLINE", "yes")
+    show = "import os; from vaelib import datasets; print(datasets.load(split='test').name)"
+    path = write_notebook(tmp_path / "show.ipynb", f"{show}; print(os.environ['VAELIB_OFFLINE'])")
+    assert runner("run", path)[0] == 0
+    copy = nbformat.read(tmp_path / "build" / "notebooks" / "show.ipynb", as_version=4)
+    said = {o.name: o.text for o in copy.cells[0].outputs}
+    assert said["stdout"] == "glyphs\n1\n"
+    assert "THIS IS NOT MNIST" in said["stderr"]
+    assert (fresh / "glyphs").is_dir()
+
+
+def test_refresh_of_the_course_insists_on_mnist(fresh, runner, monkeypatch):
+    monkeypatch.setenv("VAELIB_OFFLINE", "1")
+    before = PATHS[2].read_bytes()
+    assert runner("refresh", PATHS[2]) == (1, "")
+    assert PATHS[2].read_bytes() == before
 
 
 def test_refresh_normalises(tmp_path, runner):

@@ -88,6 +88,13 @@ def test_when_every_mirror_fails_it_says_what_to_copy_where(mirror, fresh, tmp_p
     assert f"ok    {stick / sources.GLYPHS}" in printed, "the others are still prepared"
 
 
+def test_prefetch_too_obeys_the_wish_to_stay_offline(mirror, fresh, monkeypatch, capsys):
+    monkeypatch.setenv("VAELIB_OFFLINE", "1")
+    assert prepare.main(["prefetch", "mnist"]) == 1
+    assert "VAELIB_OFFLINE=1 forbids to download" in capsys.readouterr().out
+    assert mirror.asked == []
+
+
 def test_a_failed_repair_keeps_what_was_there(mirror, root):
     path = root / FILES[0]
     path.write_bytes(b"damaged")

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import torch
+from jupyter_client.manager import start_new_kernel
 
 from vaelib import checkpoint, vae
 from vaelib.binarization import by_threshold, dynamically
@@ -268,6 +269,37 @@ class TestInterrupt:
         _, steps, _, state, _, finite = printed.split()
         assert steps == state
         assert finite == "True"
+
+    def test_the_stop_button_of_a_notebook(self):
+        """A kernel, interrupted as JupyterLab does it: the cell ends well, the next one goes on."""
+        script = """
+            import torch
+            from vaelib import training, vae
+            generator = torch.Generator().manual_seed(0)
+            model = vae.dense(hidden=20, generator=generator)
+            images = torch.zeros(6000, 784, dtype=torch.uint8)
+            history = training.train(model, images, epochs=10**6, generator=generator,
+                on_step=lambda step, terms: print("begun", flush=True) if step == 5 else None)
+        """
+        said = []
+
+        def listen(message):
+            said.append(message["content"].get("text", ""))
+            if said[-1].startswith("begun"):
+                manager.interrupt_kernel()
+
+        manager, client = start_new_kernel(kernel_name="python3")
+        try:
+            given = {"timeout": 120, "output_hook": listen}
+            reply = client.execute_interactive(textwrap.dedent(script), **given)
+            assert reply["content"]["status"] == "ok"
+            assert any("resume=history" in text for text in said)
+            check = "print(model.trained_steps == int(history.state.tensors['step']) >= 5)"
+            client.execute_interactive(check, **given)
+            assert "True\n" in said
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
 
 
 class TestTwice:

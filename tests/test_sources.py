@@ -47,7 +47,8 @@ class TestOrder:
         own = tmp_path / "own"
         monkeypatch.setenv("VAELIB_DATA", str(own))
         held(fresh)
-        assert sources.choose() == ("mnist", fresh)
+        with pytest.warns(UserWarning, match=rf"mnist is not in {own} \(VAELIB_DATA\), so it is"):
+            assert sources.choose() == ("mnist", fresh)
         held(own)
         assert sources.choose() == ("mnist", own)
 
@@ -56,7 +57,8 @@ class TestOrder:
         monkeypatch.setenv("VAELIB_DATA", str(own))
         held(fresh)
         (own / FILES[2]).unlink()
-        assert sources.choose() == ("mnist", fresh)
+        with pytest.warns(UserWarning, match=f"so it is read from {fresh}"):
+            assert sources.choose() == ("mnist", fresh)
 
     def test_then_comes_the_download(self, mirror, fresh):
         assert sources.choose() == ("mnist", fresh)
@@ -84,7 +86,7 @@ class TestOrder:
     def test_offline_no_network_is_tried(self, mirror, monkeypatch, capsys):
         monkeypatch.setenv("VAELIB_OFFLINE", "1")
         assert sources.choose().name == "glyphs"
-        assert "VAELIB_OFFLINE=1 forbids to download it" in capsys.readouterr().err
+        assert "VAELIB_OFFLINE=1 forbids to download" in capsys.readouterr().err
         assert mirror.asked == []
         monkeypatch.setenv("VAELIB_OFFLINE", "0")
         assert sources.offline() is False

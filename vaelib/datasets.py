@@ -33,6 +33,20 @@ class Dataset(NamedTuple):
     labels: UInt8[Tensor, " image"]
     name: str
 
+    def expect(self, value: float | Tensor, **bands: tuple[float, float]) -> None:
+        """Raise AssertionError if `value` lies outside the band that is given for this data set.
+
+        `expect(loss, mnist=(118, 121), glyphs=(90, 95))`: lowest and highest, both included. For
+        a data set without a band nothing is known, so nothing is checked.
+        """
+        low, high = {sources.check_name(name): band for name, band in bands.items()}.get(
+            self.name, (-math.inf, math.inf)
+        )
+        if not low <= value <= high:
+            raise AssertionError(
+                f"{float(value):.5g} lies outside {low:g} to {high:g}, the band for {self.name}"
+            )
+
 
 def load(name: str | None = None, split: Literal["train", "test"] = "train") -> Dataset:
     """Load 60,000 training or 10,000 test images of "mnist", "fashion_mnist", "kmnist", "glyphs".

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vaelib.sources import ARCHIVES, DataError, UnreachableError, missing
+from vaelib.sources import ARCHIVES, DataError, UnreachableError, missing, offline
 
 TIMEOUT = 20.0  # seconds without a byte after which a mirror counts as dead
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -42,8 +42,11 @@ def download(name: str, root: Path, wanted: list[str] | None = None) -> None:
     Each is fetched into a folder beside its place, compared with its checksum, and only then
     moved there; other processes that want the same wait meanwhile. Progress goes to stderr.
 
-    Raises `UnreachableError` if no mirror delivers what it should, `DataError` if the disk fails.
+    Raises `UnreachableError` if no mirror delivers what it should, or VAELIB_OFFLINE is set, and
+    `DataError` if the disk fails.
     """
+    if offline():
+        raise UnreachableError(f"VAELIB_OFFLINE={os.environ['VAELIB_OFFLINE']} forbids to download")
     with storing(root):
         lacking = [root / file for file in wanted] if wanted else missing(name, root)
         if not lacking:

@@ -55,14 +55,17 @@ class Run:
     optimizer: Optimizer
     generator: Generator
     settings: dict[str, object]
-    order: Tensor
-    total: Float[Tensor, "2"]
+    device: torch.device
+    order: Tensor = field(init=False)
+    total: Float[Tensor, "2"] = field(init=False)
     step: int = 0
     train: list[Tensor] = field(default_factory=list)
     test: list[Tensor] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.order = torch.empty(0, dtype=torch.int64, device=self.device)
+        self.total = torch.zeros(2, device=self.device)
         self._began = time.perf_counter()
         self._keep()
 
@@ -81,6 +84,14 @@ class Run:
         self.order = self.order[len(terms.kl) :]
         self.step += 1
         self.vae.trained_steps = self.step
+
+    def finish_epoch(self, images: int, test: ElboTerms | None) -> None:
+        """Note the means over the epoch's `images`, and what was measured on test images."""
+        self.train.append(self.total / images)
+        self.total = torch.zeros_like(self.total)
+        if test is not None:
+            self.test.append(torch.stack(test))
+        self.seconds.append(self.elapsed())
 
     def state(self) -> State:
         """A copy of where the run stands."""
@@ -110,11 +121,10 @@ class Run:
             self.vae.load_state_dict(state.weights)
         except RuntimeError as error:
             raise ValueError(f"the run to resume is of another network: {error}") from error
-        device = self.order.device
         tensors = {name: value.clone() for name, value in state.tensors.items()}
         self._restore_optimizer(tensors)
         self.generator.set_state(tensors["generator"].cpu())
-        self.order, self.total = tensors["order"].to(device), tensors["total"].to(device)
+        self.order, self.total = tensors["order"].to(self.device), tensors["total"].to(self.device)
         self.step = int(tensors["step"])
         self.train, self.test = list(tensors["train"]), list(tensors["test"])
         self.seconds = tensors["seconds"].tolist()

@@ -6,6 +6,7 @@ Paths only, no tensors, so that asking is instant. `vaelib.datasets` reads what 
 import os
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,18 +125,19 @@ def find(name: str) -> Path:
     Raises `UnreachableError` when it is on no disk and cannot be fetched, `DataError` when the
     disk fails.
     """
-    root = locate(name)
+    root, own = locate(name), own_folder()
     if root is None:
-        root = cache_folder()
-        if offline():
-            why = f"VAELIB_OFFLINE={os.environ['VAELIB_OFFLINE']} forbids to download it"
-            raise UnreachableError(f"{why}.\n\n{absence(name)}")
         from vaelib.download import download
 
+        root = cache_folder()
         try:
             download(name, root)
         except UnreachableError as error:
             raise UnreachableError(f"{error}\n\n{absence(name)}") from error
+    if own not in (None, root):
+        warnings.warn(
+            f"{name} is not in {own} (VAELIB_DATA), so it is read from {root}", stacklevel=2
+        )
     return root
 
 

@@ -84,11 +84,6 @@ def train(
             "expected epochs, batch_size and save_every of at least 1 and a decoder_penalty of at "
             f"least 0, got {epochs}, {batch_size}, {save_every} and {decoder_penalty}"
         )
-    if generator is None:
-        generator = torch.default_generator if images.device.type == "cpu" else _fresh(images)
-    optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
-    draw = dict(generator=generator, device=images.device)
-    dtype = next(vae.parameters()).dtype
     settings = dict(
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -98,9 +93,11 @@ def train(
         images=_fingerprint(images),
         test_images=_fingerprint(test_images),
     )
-    none_left = torch.empty(0, dtype=torch.int64, device=images.device)
-    total = torch.zeros(2, device=images.device)
-    run = Run(vae, optimizer, generator, settings, none_left, total)
+    generator = generator or _default_generator(images.device)
+    draw = dict(generator=generator, device=images.device)
+    dtype = next(vae.parameters()).dtype
+    optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
+    run = Run(vae, optimizer, generator, settings, images.device)
     if state := _state_to_resume(vae, resume, save_to, further):
         run.restore(state)
 
@@ -127,11 +124,10 @@ def train(
             if len(run.order):
                 break
             run.check_parameters()
-            run.train.append(run.total / len(images))
-            run.total = torch.zeros_like(run.total)
+            tested = None
             if test_images is not None:
-                run.test.append(torch.stack(mean_terms(vae, test_images, binarize=binarize)))
-            run.seconds.append(run.elapsed())
+                tested = mean_terms(vae, test_images, binarize=binarize)
+            run.finish_epoch(len(images), tested)
             if save_to and (len(run.seconds) % save_every == 0 or len(run.seconds) == epochs):
                 _save(run, save_to)
             stop.during(on_epoch, len(run.seconds), _history(run))
@@ -227,8 +223,11 @@ def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold)
             )
 
 
-def _fresh(images: Tensor) -> Generator:
-    generator = Generator(images.device)
+def _default_generator(device: torch.device) -> Generator:
+    """The global generator on the CPU, as PyTorch has it; elsewhere one that starts anywhere."""
+    if device.type == "cpu":
+        return torch.default_generator
+    generator = Generator(device)
     generator.seed()
     return generator
 
