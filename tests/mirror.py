@@ -85,7 +85,7 @@ class Mirror:
         self.server.daemon_threads, self.server.mirror = True, self
         self.server.handle_error = lambda *_: None  # clients that hang up are expected
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     def close(self):
