@@ -77,6 +77,7 @@ def test_precision_survives_and_the_global_generator_is_left_alone(tmp_path):
         {"encoder": '{"kind": "Encoder", "activation": "gelu"}'},
         {"encoder": '{"kind": "Encoder", "latent": 9}'},
         {"decoder": '{"kind": "Unknown"}'},
+        {"trained_steps": "many"},
     ],
 )
 @pytest.mark.usefixtures("as_users_run")
@@ -86,6 +87,7 @@ def test_metadata_that_describes_no_vae_is_refused(tmp_path, change):
         "format": checkpoint.FORMAT,
         "encoder": '{"kind": "Encoder", "hidden": 4}',
         "decoder": '{"kind": "Decoder", "hidden": 4}',
+        "trained_steps": "0",
     }
     path = tmp_path / "model.safetensors"
     write(path, model.state_dict(), described)
@@ -110,13 +112,42 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_what_differs_is_said_by_name_and_shape(tmp_path):
-    model = vae.dense(hidden=4)
-    model.encoder.settings["hidden"] = 5
-    path = checkpoint.save(model, tmp_path / "model.safetensors")
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    write(path, tensors, metadata | {"encoder": '{"kind": "Encoder", "hidden": 5}'})
     with pytest.raises(checkpoint.CheckpointError, match="does not fit its own architecture") as e:
         checkpoint.load(path)
     assert "encoder.mean.weight has shape (5, 4), expected (5, 5)" in str(e.value)
     assert "decoder" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.encoder.settings.update(hidden=5),
+        lambda model: model.encoder.hidden.append(nn.BatchNorm1d(4)),
+        lambda model: model.decoder.hidden.append(nn.Dropout()),
+    ],
+)
+def test_nothing_is_saved_that_could_not_be_loaded(tmp_path, change):
+    model = vae.dense(hidden=4)
+    change(model)
+    with pytest.raises(checkpoint.CheckpointError, match="is not what its settings say"):
+        checkpoint.save(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loaded_model_remembers_that_it_was_trained(tmp_path):
+    model = vae.dense(hidden=4)
+    model.trained_steps = 77
+    assert checkpoint.load(checkpoint.save(model, tmp_path / "m")).trained_steps == 77
+
+
+def test_saving_to_a_link_writes_through_it(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    checkpoint.save(vae.dense(hidden=4), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").is_file()
 
 
 def test_missing_and_unexpected_weights_are_named(tmp_path):

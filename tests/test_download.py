@@ -128,6 +128,16 @@ def test_a_mirror_of_ones_own_is_asked_first(mirror, fresh, published, monkeypat
     assert f"/{FIRST}" in own.asked
 
 
+def test_an_address_that_is_none_is_only_the_first_to_fail(mirror, fresh, monkeypatch):
+    monkeypatch.setenv("VAELIB_MIRROR", "http://127.0.0.1:9/Übung")
+    download.download("mnist", fresh)
+    assert sources.missing("mnist", fresh) == []
+    for wrong in ("teacher/data", "127.0.0.1:9"):
+        monkeypatch.setenv("VAELIB_MIRROR", wrong)
+        with pytest.raises(DataError, match="is no address: expected http://"):
+            download.mirrors("mnist")
+
+
 def test_the_timeout_is_put_back():
     import socket
 
@@ -159,7 +169,7 @@ def test_a_cache_that_cannot_be_written_is_named(mirror, tmp_path, monkeypatch, 
     with pytest.raises(DataError, match="cannot be written") as caught:
         download.download("mnist", sources.Path(home))
     assert str(home) in str(caught.value)
-    assert "XDG_CACHE_HOME" in str(caught.value)
+    assert "prefetch --root DIR, and set VAELIB_DATA to it" in str(caught.value)
 
 
 CHILD = """
@@ -201,7 +211,7 @@ def test_a_full_disk_is_named_and_nothing_is_kept(start, fresh):
     _, said = child.communicate(timeout=120)
     assert child.returncode == 3
     assert "cannot be written" in said
-    assert "MB are free there" in said
+    assert "prefetch --root DIR" in said
     assert "Nothing half-written was kept" in said
     assert nothing_kept(fresh)
 
@@ -289,4 +299,4 @@ def test_what_is_pinned_is_compared_with_what_is_on_this_machine(monkeypatch, tm
         pytest.skip("MNIST is not on this machine")
     monkeypatch.setattr(verification, "marks_file", lambda: tmp_path / "marks")
     for file in sources.files("mnist"):
-        assert datasets.read(root, file).dtype == "uint8"
+        assert datasets.read(sources.on_disk(root, file), file).dtype == "uint8"

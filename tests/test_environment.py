@@ -1,6 +1,8 @@
 """The two lists of what the course needs, in pyproject.toml and environment.yml, agree."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,3 +75,25 @@ def test_pre_commit_runs_the_linter_that_ci_runs(project):
     pinned = {item for hook in hooks for item in hook["additional_dependencies"]}
     (ruff,) = (item for item in project["optional-dependencies"]["dev"] if item.startswith("ruff"))
     assert ruff in pinned
+
+
+def test_the_network_is_forbidden_where_make_offline_says_so():
+    script = """
+import socket, threading, urllib.request
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname(), timeout=5).close()
+socket.getaddrinfo("localhost", 80)
+for attempt in (
+    lambda: socket.create_connection(("192.0.2.1", 80), timeout=5),
+    lambda: socket.getaddrinfo("example.org", 80),
+    lambda: urllib.request.urlopen("http://example.org", timeout=5),
+):
+    try:
+        attempt()
+    except OSError as error:
+        print("forbidden" in str(error))
+"""
+    environment = os.environ | {"PYTHONPATH": str(HOME / "tools" / "offline")}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True"] * 3, done.stderr

@@ -96,6 +96,30 @@ def test_they_read_as_digits(some):
     assert (train[1][nearest] == test[1]).float().mean() > 0.95
 
 
+def test_every_style_is_drawn_and_no_zero_has_a_slash(monkeypatch):
+    count = len(glyphs.styles())
+    chosen = []
+    real = glyphs.templates()
+
+    class Spy:
+        def __getitem__(self, index):
+            chosen.append(index)
+            return real[index]
+
+    monkeypatch.setattr(glyphs, "templates", Spy)
+    labels = torch.arange(4000).remainder(10).to(torch.uint8)
+    glyphs.draw(labels, torch.Generator().manual_seed(0))
+    style, digit = chosen[0]
+    assert torch.equal(digit, labels.long())
+    shares = style[digit != 0].bincount(minlength=count) / (digit != 0).sum()
+    assert len(shares) == count
+    assert shares.min() > 0.3 / count
+    assert shares.max() < 2 / count
+    for_zero = {glyphs.styles()[row][0] for row in style[digit == 0].tolist()}
+    assert len(for_zero) == 16
+    assert not any("Mono" in face for face in for_zero)
+
+
 def test_labels_decide_what_is_drawn():
     generator = torch.Generator().manual_seed(0)
     ones = glyphs.draw(torch.full((200,), 1, dtype=torch.uint8), generator).float().mean()

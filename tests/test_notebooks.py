@@ -430,13 +430,14 @@ def test_run_without_the_data_that_was_asked_for_fails_before_it_starts(
 def test_run_without_network_draws_glyphs_and_keeps_kernels_from_waiting(
     fresh, tmp_path, runner, monkeypatch
 ):
-    monkeypatch.setenv("VAELIB_OFFLINE", "yes")
+    monkeypatch.setenv("VAELIB_MIRROR", "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("PYTHONPATH", str(HOME / "tools" / "offline"))
     show = "import os; from vaelib import datasets; print(datasets.load(split='test').name)"
     path = write_notebook(tmp_path / "show.ipynb", f"{show}; print(os.environ['VAELIB_OFFLINE'])")
     assert runner("run", path)[0] == 0
     copy = nbformat.read(tmp_path / "build" / "notebooks" / "show.ipynb", as_version=4)
     said = {o.name: o.text for o in copy.cells[0].outputs}
-    assert said["stdout"] == "glyphs\n1\n"
+    assert said["stdout"] == "glyphs\nno mirror could be reached\n"
     assert "THIS IS NOT MNIST" in said["stderr"]
     assert (fresh / "glyphs").is_dir()
 

@@ -57,6 +57,9 @@ def test_prefetch_repairs_what_is_damaged(mirror, root, capsys, published):
     assert prepare.main(["verify", "mnist"]) == 1
     printed = capsys.readouterr().out
     assert f"FAIL  {packed} cannot be unpacked" in printed
+    assert "ok    " + str(root / FILES[1]) in printed, (
+        "the archive beside the unpacked file is well"
+    )
     assert f"FAIL  {unpacked} is not an IDX file" in printed
     assert f"ok    {root / FILES[2]}" in printed
     assert prepare.main(["prefetch", "mnist"]) == 0
@@ -91,7 +94,7 @@ def test_when_every_mirror_fails_it_says_what_to_copy_where(mirror, fresh, tmp_p
 def test_prefetch_too_obeys_the_wish_to_stay_offline(mirror, fresh, monkeypatch, capsys):
     monkeypatch.setenv("VAELIB_OFFLINE", "1")
     assert prepare.main(["prefetch", "mnist"]) == 1
-    assert "VAELIB_OFFLINE=1 forbids to download" in capsys.readouterr().out
+    assert "VAELIB_OFFLINE=1 forbids to download it" in capsys.readouterr().out
     assert mirror.asked == []
 
 
@@ -113,32 +116,105 @@ def test_verify_hashes_again_and_sees_what_loading_does_not(root, monkeypatch, c
     other = datasets.read_idx(good).copy()
     other[0, 14, 14] ^= 1
     path.write_bytes(gzip.compress(idx(other), mtime=0))
-    lying = verification._marks() | {str(path.resolve()): verification._mark(path.stat())}
+    mark = verification._mark(FILES[0], path.stat())
+    lying = verification._marks() | {str(path.absolute()): mark}
     verification.marks_file().write_text(json.dumps(lying))
     datasets.load("mnist")
     assert prepare.main(["verify", "mnist"]) == 1
     assert f"FAIL  {path} is not the published" in capsys.readouterr().out
 
 
-def test_verify_without_names_takes_what_is_there(root, fresh, capsys):
+def test_verify_without_names_takes_mnist_and_what_else_is_there(root, fresh, capsys):
     assert prepare.main(["verify"]) == 0
     assert "fashion" not in capsys.readouterr().out
     assert prepare.main(["verify", "kmnist"]) == 1
-    assert f"FAIL  {fresh / sources.files('kmnist')[0]} is missing" in capsys.readouterr().out
+    assert f"FAIL  {root / sources.files('kmnist')[0]} is missing" in capsys.readouterr().out
 
 
-def test_verify_with_nothing_there_fails(fresh, capsys):
+@pytest.mark.parametrize("lack", ["all", "folder", "one"])
+def test_verify_without_names_fails_where_mnist_is_not(fresh, root, capsys, monkeypatch, lack):
+    assert prepare.main(["prefetch", "glyphs"]) == 0
+    if lack == "folder":
+        monkeypatch.setenv("VAELIB_DATA", str(root / "typo"))
+    elif lack == "one":
+        (root / FILES[3]).unlink()
+    else:
+        monkeypatch.delenv("VAELIB_DATA")
     assert prepare.main(["verify"]) == 1
-    assert "there is no data set" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{FILES[3]} is missing" in printed
 
 
-def test_where_names_each_folder_and_fails_if_one_is_missing(root, fresh, capsys):
+def test_verify_reads_every_copy_and_names_the_one_that_it_read(root, capsys):
+    plain = (root / FILES[0]).with_suffix("")
+    plain.write_bytes(gzip.decompress((root / FILES[0]).read_bytes()))
+    assert prepare.main(["verify", "mnist"]) == 0
+    printed = capsys.readouterr().out
+    assert f"ok    {plain}\n" in printed
+    assert f"ok    {root / FILES[0]}\n" in printed
+    damaged = bytearray((root / FILES[0]).read_bytes())
+    damaged[99] ^= 255
+    (root / FILES[0]).write_bytes(damaged)
+    assert datasets.load("mnist").images.shape == (30, 784), "the unpacked file is well"
+    assert prepare.main(["verify", "mnist"]) == 1
+    (root / FILES[0]).unlink()
+    capsys.readouterr()
+    assert prepare.main(["verify", "mnist"]) == 0
+    assert str(root / FILES[0]) not in capsys.readouterr().out.splitlines()
+
+
+def test_prefetch_copies_what_is_already_on_the_machine(root, fresh, tmp_path, capsys, published):
+    """Without network, from the folder of VAELIB_DATA (and glyphs from the cache) to a stick."""
+    assert prepare.main(["prefetch", "glyphs", "--root", str(fresh)]) == 0
+    stick = tmp_path / "stick"
+    assert prepare.main(["prefetch", "--root", str(stick)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("copied ") == 5
+    for file, content in published.items():
+        assert (stick / file).read_bytes() == content
+    assert not list(stick.glob(".partial-*"))
+
+
+def test_prefetch_copies_nothing_that_is_damaged(root, fresh, tmp_path):
+    (root / FILES[2]).write_bytes(b"damaged")
+    stick = tmp_path / "stick"
+    assert prepare.main(["prefetch", "mnist", "--root", str(stick)]) == 1
+    assert not (stick / FILES[2]).exists()
+    assert (stick / FILES[1]).exists()
+
+
+def test_prefetch_fills_the_folder_of_ones_own(mirror, fresh, tmp_path, monkeypatch):
+    assert prepare.main(["prefetch", "mnist"]) == 0
+    monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "own"))
+    assert prepare.main(["prefetch", "mnist"]) == 0
+    assert sources.missing("mnist", tmp_path / "own") == []
+
+
+def test_where_names_each_folder_and_fails_without_mnist(root, fresh, capsys, monkeypatch):
     assert prepare.main(["where", "mnist"]) == 0
     assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == str(root)
-    assert prepare.main(["where"]) == 1
+    assert prepare.main(["where"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(sources.NAMES)
-    assert lines[2] == f"kmnist         missing, would go to {fresh}"
+    assert lines[2] == f"kmnist         missing, would go to {root}"
+    assert prepare.main(["where", "kmnist"]) == 1
+    monkeypatch.delenv("VAELIB_DATA")
+    assert prepare.main(["where"]) == 1
+
+
+def test_a_mirror_that_is_no_address_is_named(mirror, fresh, monkeypatch, capsys):
+    monkeypatch.setenv("VAELIB_MIRROR", "127.0.0.1:8000")
+    assert prepare.main(["prefetch", "mnist"]) == 1
+    assert "VAELIB_MIRROR=127.0.0.1:8000 is no address" in capsys.readouterr().out
+
+
+def test_ones_own_mirror_is_not_where_files_are_published(mirror, fresh, monkeypatch, capsys):
+    mirror.behaviour = "gone"
+    monkeypatch.setenv("VAELIB_MIRROR", "http://127.0.0.1:9")
+    assert prepare.main(["prefetch", "mnist"]) == 1
+    published = capsys.readouterr().out.partition("They are published in:")[2]
+    assert mirror.url in published
+    assert "127.0.0.1:9/" not in published
 
 
 def test_wrong_usage_is_2(capsys):

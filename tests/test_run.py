@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 
+import numpy as np
 import pytest
 import torch
 from jupyter_client.manager import start_new_kernel
@@ -121,7 +122,7 @@ class TestResume:
             ({"batch_size": 17}, "batch_size was 16, now 17"),
             ({"learning_rate": 0.1}, "learning_rate was 0.001, now 0.1"),
             ({"binarize": by_threshold}, "binarize was dynamically, now by_threshold"),
-            ({"test_images": None}, "test_images was 9 with an ink of"),
+            ({"test_images": None}, "test_images was 9 with SHA-256"),
         ],
     )
     def test_a_run_is_resumed_as_it_was_begun(self, pixels, unbroken, change, message):
@@ -131,11 +132,24 @@ class TestResume:
 
     def test_other_images_or_another_network_are_refused(self, pixels, unbroken):
         history = unbroken[1]
-        with pytest.raises(ValueError, match="images was 60 with an ink"):
+        with pytest.raises(ValueError, match="images was 60 with SHA-256"):
             train(small()[0], 255 - pixels, test_images=pixels[:9], resume=history, **SETTINGS)
-        wide, _ = small(hidden=30)
-        with pytest.raises(ValueError, match="another network"):
-            train(wide, pixels, test_images=pixels[:9], resume=history, **SETTINGS)
+        with pytest.raises(ValueError, match="images was 60 with SHA-256"):
+            train(small()[0], pixels.flip(0), test_images=pixels[:9], resume=history, **SETTINGS)
+        for change in ({"hidden": 30}, {"latent": 3}, {"activation": "relu"}):
+            other, _ = small(**change)
+            before = weights(other)
+            with pytest.raises(ValueError, match="network was Encoder"):
+                train(other, pixels, test_images=pixels[:9], resume=history, **SETTINGS)
+            assert torch.equal(weights(other), before), "it was touched before it was compared"
+        with pytest.raises(ValueError, match=r"in torch.float32, now .* in torch.float64"):
+            train(small()[0].double(), pixels, test_images=pixels[:9], resume=history, **SETTINGS)
+
+    @pytest.mark.parametrize("wrong", [True, 3, object()])
+    @pytest.mark.usefixtures("as_users_run")
+    def test_what_is_no_run_is_named(self, pixels, wrong):
+        with pytest.raises(TypeError, match="expected resume to be the history that `train`"):
+            train(small()[0], pixels, resume=wrong)
 
     def test_a_model_without_a_run_cannot_be_resumed(self, pixels, tmp_path):
         model, _ = small()
@@ -170,7 +184,34 @@ class TestResume:
         model, generator = small()
         with pytest.raises(ValueError, match=r"exists and would be overwritten.*resume="):
             train(model, pixels, epochs=1, save_to=path, generator=generator)
+        history = train(model, pixels, epochs=1, generator=generator)
+        with pytest.raises(ValueError, match="exists and would be overwritten"):
+            train(model, pixels, epochs=2, save_to=path, generator=generator, resume=history)
         assert path.read_bytes() == before
+
+    def test_the_file_of_the_same_run_may_be_written_again(self, pixels, tmp_path):
+        path = tmp_path / "run.safetensors"
+        model, generator = small()
+        history = train(model, pixels, epochs=1, save_to=path, generator=generator)
+        train(model, pixels, epochs=2, save_to=path, generator=generator, resume=history)
+        assert int(read_state(path).tensors["step"]) == 2
+
+    def test_a_target_that_could_never_be_written_is_found_at_once(self, pixels, tmp_path):
+        model, generator = small()
+        model.encoder.hidden.append(torch.nn.Dropout())
+        with pytest.raises(checkpoint.CheckpointError, match="could not be loaded again"):
+            train(model, pixels, save_to=tmp_path / "run", generator=generator)
+        with pytest.raises(ValueError, match="is a folder; expected the name of a file"):
+            train(small()[0], pixels, save_to=tmp_path, generator=generator)
+        assert model.trained_steps == 0
+
+    @pytest.mark.usefixtures("as_users_run")
+    def test_any_number_is_a_learning_rate(self, pixels, tmp_path):
+        for rate in (np.float32(1e-3), torch.tensor(1e-3)):
+            model, generator = small()
+            path = tmp_path / type(rate).__name__
+            train(model, pixels, epochs=1, learning_rate=rate, save_to=path, generator=generator)
+            assert path.exists()
 
     def test_a_disk_that_fails_does_not_end_the_training(self, pixels, tmp_path, monkeypatch):
         monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
@@ -205,6 +246,45 @@ class TestInterrupt:
         model, generator = small(seed=3)
         train(model, pixels, generator=generator, resume=path, **settings)
         assert torch.equal(weights(model), weights(unbroken[0]))
+
+    def test_a_file_that_could_not_be_written_is_not_recommended(
+        self, pixels, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        model, generator = small()
+        with pytest.warns(UserWarning, match="training was stopped") as said:
+            train(
+                model,
+                pixels,
+                save_to=tmp_path / "r",
+                generator=generator,
+                on_step=stop_at(1),
+                batch_size=10,
+            )
+        texts = [str(warning.message) for warning in said]
+        assert "could not be written: disk full" in texts[0]
+        assert "training was stopped" in texts[1]
+        assert "after a restart" not in texts[1]
+
+    def test_a_model_that_was_just_spoilt_is_not_handed_back_as_whole(self, pixels, tmp_path):
+        def spoil_and_stop(step, terms):
+            if step == 3:
+                with torch.no_grad():
+                    model.encoder.mean.bias.fill_(float("nan"))
+                raise KeyboardInterrupt
+
+        model, generator = small()
+        with pytest.raises(NonFiniteError, match=r"at step 3: the gradient of encoder.mean.bias"):
+            train(
+                model,
+                pixels,
+                batch_size=10,
+                save_to=tmp_path / "r",
+                generator=generator,
+                on_step=spoil_and_stop,
+            )
+        assert all(parameter.isfinite().all() for parameter in model.parameters())
+        assert not list(tmp_path.iterdir())
 
     def test_at_the_last_step_there_is_nothing_to_warn_about(self, pixels):
         model, generator = small()
@@ -320,6 +400,43 @@ class TestTwice:
         with pytest.raises(ValueError, match="has been trained for 1 steps"):
             train(model, pixels, generator=generator, batch_size=10)
 
+    def test_nor_one_that_was_loaded_or_has_failed(self, pixels, tmp_path):
+        model, generator = small()
+        train(model, pixels, epochs=3, save_to=tmp_path / "run", generator=generator)
+        with pytest.raises(ValueError, match="has been trained for 3 steps"):
+            train(checkpoint.load(tmp_path / "run"), pixels)
+        train(model, pixels, epochs=2, further=True, generator=generator)
+        assert model.trained_steps == 5
+        with pytest.raises(NonFiniteError, match="those after step 0"):
+            train(model, pixels, further=True, learning_rate=1e30, generator=generator)
+        with pytest.raises(ValueError, match="has been trained for 5 steps"):
+            train(model, pixels)
+
+    def test_nor_one_that_was_left_in_the_middle_of_a_step(self, pixels, monkeypatch):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.data.add_(1.0)
+            raise KeyboardInterrupt
+
+        model, generator = small()
+        monkeypatch.setattr(torch.optim.Adam, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            train(model, pixels, generator=generator)
+        with pytest.raises(ValueError, match="has been trained for 1 steps"):
+            train(model, pixels, generator=generator)
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t.mean(), lambda t: t[:3], lambda t: t[None]])
+@pytest.mark.usefixtures("as_users_run")
+def test_an_objective_must_return_a_term_for_each_image(pixels, spoil):
+    def objective(model, image, noise):
+        return ElboTerms(*map(spoil, elbo(model, image, noise)))
+
+    model, generator = small()
+    with pytest.raises(ValueError, match=r"expected an objective that returns terms of shape \(16"):
+        train(model, pixels, objective=objective, batch_size=16, generator=generator)
+
 
 def poisoned(at, term, value=float("nan")):
     """The bound's terms, but call number `at` has `value` in one of them for one image."""
@@ -386,7 +503,10 @@ class TestNonFinite:
                     model.decoder.logits.bias.fill_(float("nan"))
             return elbo(model, image, noise)
 
-        with pytest.raises(NonFiniteError, match=r"at step 121.*those after step 100"):
+        with pytest.raises(
+            NonFiniteError,
+            match=r"at step 120: the gradient of decoder.logits.bias.*those after step 100",
+        ):
             train(
                 model,
                 pixels,
@@ -406,7 +526,9 @@ class TestNonFinite:
 
         model, generator = small()
         start = weights(model)
-        with pytest.raises(NonFiniteError, match="a parameter, by its gradient, went first"):
+        with pytest.raises(
+            NonFiniteError, match=r"at step 1: the gradient of encoder.mean.bias went first"
+        ):
             train(model, pixels, epochs=1, objective=bad_slope, generator=generator)
         assert torch.equal(weights(model), start)
 

@@ -77,19 +77,40 @@ class TestOrder:
         assert sources.choose() == ("glyphs", None)
         said = capsys.readouterr().err
         assert "THIS IS NOT MNIST" in said
-        assert "Why: the download of train-images-idx3-ubyte.gz failed" in said
+        said_plainly = " ".join(said.replace("┃", " ").split())
+        assert "and the download of train-images-idx3-ubyte.gz failed: http" in said_plainly
+        assert "VAELIB_DATA is set" not in said
         assert "What differs" in said
-        assert "python -m vaelib.datasets prefetch mnist" in said
+        assert "%run -m vaelib.datasets prefetch mnist" in said
         frame = [line for line in said.splitlines() if line[:1] in "┏┃┗"]
         assert {len(line) for line in frame} == {80}
+
+    @pytest.mark.parametrize("lack", ["folder", "file"])
+    def test_the_notice_says_what_is_wrong_with_the_folder_of_ones_own(
+        self, held, fresh, tmp_path, monkeypatch, capsys, lack
+    ):
+        own = tmp_path / "own"
+        if lack == "file":
+            (held(own) / FILES[1]).unlink()
+        monkeypatch.setenv("VAELIB_DATA", str(own))
+        assert sources.choose().name == "glyphs"
+        said = "".join(capsys.readouterr().err.replace("┃", "").split())
+        assert f"VAELIB_DATAissetto{own},but" in said
+        if lack == "file":
+            assert "lackstrain-labels-idx1-ubyte.gz.Itmustbethefolderthatcontains" in said
+        else:
+            assert "thereisnosuchfolder" in said
 
     def test_offline_no_network_is_tried(self, mirror, monkeypatch, capsys):
         monkeypatch.setenv("VAELIB_OFFLINE", "1")
         assert sources.choose().name == "glyphs"
-        assert "VAELIB_OFFLINE=1 forbids to download" in capsys.readouterr().err
+        said = " ".join(capsys.readouterr().err.replace("┃", " ").split())
+        assert "VAELIB_OFFLINE=1 forbids to download it" in said
         assert mirror.asked == []
         monkeypatch.setenv("VAELIB_OFFLINE", "0")
-        assert sources.offline() is False
+        assert sources.offline() is None
+        monkeypatch.setenv("VAELIB_OFFLINE", "no mirror could be reached")
+        assert sources.offline() == "no mirror could be reached"
 
     def test_offline_files_that_are_there_are_used(self, held, fresh, monkeypatch, capsys):
         held(fresh)
@@ -133,6 +154,16 @@ def test_absence_names_each_place_and_what_it_lacks(fresh, tmp_path, monkeypatch
     assert "set VAELIB_DATA to a folder that has them in MNIST/raw/" in said
 
 
+@pytest.mark.parametrize("inside", ["MNIST", "MNIST/raw"])
+def test_whoever_names_a_folder_too_deep_is_told(root, monkeypatch, capsys, inside):
+    monkeypatch.setenv("VAELIB_OFFLINE", "1")
+    monkeypatch.setenv("VAELIB_DATA", str(root / inside))
+    assert f"But {root} has it: set VAELIB_DATA to that." in sources.absence("mnist")
+    assert sources.choose().name == "glyphs"
+    said = "".join(capsys.readouterr().err.replace("┃", "").split())
+    assert "".join(f"But {root} has it: set VAELIB_DATA to that.".split()) in said
+
+
 def test_home_and_relative_folders_are_named_in_full(fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -152,5 +183,5 @@ def test_an_unknown_name_says_what_there_is(monkeypatch):
     with pytest.raises(DataError, match="no data set is called 'cifar'; there is 'mnist'"):
         sources.choose("cifar")
     monkeypatch.setenv("VAELIB_DATASET", "emnist")
-    with pytest.raises(DataError, match="no data set is called 'emnist'"):
+    with pytest.raises(DataError, match=r"no data set is called 'emnist'.*VAELIB_DATASET says so"):
         sources.choose()

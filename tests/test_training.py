@@ -1,5 +1,6 @@
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
@@ -292,6 +293,31 @@ class TestErrors:
         assert torch.equal(weights(model), before)
         assert torch.equal(generator.get_state(), draws)
         assert evaluate(model, binary, **given).bound.isfinite().all()
+
+    def test_a_binarization_of_ones_own_is_tried_once(self, pixels):
+        calls = []
+
+        def mine(some, generator):
+            calls.append(len(some))
+            return by_threshold(some)
+
+        model, generator = small()
+        train(model, pixels, epochs=3, binarize=mine, test_images=pixels[:7], generator=generator)
+        assert calls == [60, 7] + [60, 7] * 3
+
+    @pytest.mark.parametrize(
+        "wrong", [lambda x, g: None, lambda x, g: x.numpy(), lambda x, g: x[0]]
+    )
+    def test_a_binarization_that_returns_something_else_is_named(self, pixels, wrong):
+        model, generator = small()
+        with pytest.raises(TypeError, match=r"returns a tensor of shape \(60, 784\)"):
+            train(model, pixels, binarize=wrong, generator=generator)
+
+    def test_halves_are_no_whole_numbers(self, pixels):
+        for wrong in ({"epochs": 2.5}, {"batch_size": 2.5}):
+            with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+                train(small()[0], pixels, **wrong)
+        train(small()[0], pixels, epochs=np.int64(1), batch_size=np.int64(30))
 
     def test_bytes_that_are_already_binary_may_be_scaled(self, pixels):
         model, generator = small()

@@ -32,31 +32,30 @@ def facts_of(past, **changes):
 
 def test_a_file_is_remembered_by_its_size_and_times(old):
     path, past = old
-    assert not verification.is_remembered(path, past)
-    verification.remember(path, past)
-    assert verification.is_remembered(path, past)
+    assert not verification.is_remembered(path, FILE, past)
+    verification.remember(path, FILE, past)
+    assert verification.is_remembered(path, FILE, past)
     for change in ({"st_size": 7}, {"st_mtime_ns": 10**18 + 1}, {"st_ctime_ns": 10**18 + 1}):
-        assert not verification.is_remembered(path, facts_of(past, **change)), change
-    assert not verification.is_remembered(path.with_name("other"), past)
-    verification.forget()
-    assert not verification.is_remembered(path, past)
+        assert not verification.is_remembered(path, FILE, facts_of(past, **change)), change
+    assert not verification.is_remembered(path.with_name("other"), FILE, past)
+    assert not verification.is_remembered(path, f"Fashion{FILE}", past), "it passed as another"
 
 
 def test_a_file_that_was_changed_a_moment_ago_is_not_remembered_yet(fresh, tmp_path):
     path = tmp_path / "new"
     path.write_bytes(b"values")
-    verification.remember(path, path.stat())
-    assert not verification.is_remembered(path, path.stat())
+    verification.remember(path, FILE, path.stat())
+    assert not verification.is_remembered(path, FILE, path.stat())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": 3}', "null", "\0"])
 def test_a_damaged_memory_is_no_memory(old, content):
     path, past = old
-    verification.remember(path, past)
+    verification.remember(path, FILE, past)
     verification.marks_file().write_text(content)
-    assert not verification.is_remembered(path, past)
-    verification.remember(path, past)
-    assert verification.is_remembered(path, past)
+    assert not verification.is_remembered(path, FILE, past)
+    verification.remember(path, FILE, past)
+    assert verification.is_remembered(path, FILE, past)
     assert json.loads(verification.marks_file().read_text())
 
 
@@ -64,20 +63,19 @@ def test_where_the_cache_cannot_be_written_nothing_is_remembered_and_nothing_fai
     path, past = old
     fresh.parent.mkdir(parents=True)
     fresh.write_text("a file where the folder should be")
-    verification.remember(path, past)
-    verification.forget()
-    assert not verification.is_remembered(path, past)
+    verification.remember(path, FILE, past)
+    assert not verification.is_remembered(path, FILE, past)
 
 
 def test_no_scraps_are_left_beside_the_memory(old, fresh):
-    verification.remember(*old)
+    verification.remember(old[0], FILE, old[1])
     assert [path.name for path in fresh.iterdir()] == ["verified.json"]
 
 
 def test_mnist_is_known_by_its_values_however_they_are_packed(root):
     path = root / FILE
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1, mtime=5))
-    assert datasets.read(root, FILE).shape == (30, 28, 28)
+    assert datasets.read(path, FILE).shape == (30, 28, 28)
 
 
 def test_the_advice_is_a_command_that_names_data_set_and_root(root):
@@ -110,3 +108,13 @@ def test_the_digest_depends_on_everything_and_on_no_order():
         {"a": torch.tensor([0, 2, 4])}
     )
     assert verification.digest({"a": torch.ones(2).bfloat16()})
+
+
+def test_one_file_under_two_names_has_to_pass_as_both(root, monkeypatch):
+    """MNIST's files, linked to where FashionMNIST's belong, once MNIST is remembered."""
+    monkeypatch.setattr(verification, "SETTLED", -1e12)
+    monkeypatch.setitem(sources.ARCHIVES["fashion_mnist"], f"Fashion{FILE}", "0" * 32)
+    datasets.load("mnist")
+    (root / "FashionMNIST").symlink_to(root / "MNIST")
+    with pytest.raises(DataError, match="is not the published FashionMNIST"):
+        datasets.load("fashion_mnist")

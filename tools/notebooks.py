@@ -148,7 +148,8 @@ def get_data(name: str | None = None) -> None:
         sys.exit("\ninterrupted; nothing half-written was kept")
     if chosen.name == sources.STAND_IN:
         if not os.environ.get("VAELIB_DATASET"):
-            os.environ["VAELIB_OFFLINE"] = "1"  # or each kernel would wait for the network again
+            # Or each kernel would wait for the network again.
+            os.environ["VAELIB_OFFLINE"] = sources.offline() or "no mirror could be reached"
         if chosen.root is None:
             subprocess.run([sys.executable, "-m", "vaelib.datasets", "prefetch", chosen.name])
     if name:

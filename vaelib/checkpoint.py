@@ -20,7 +20,7 @@ from vaelib.verification import digest
 
 FORMAT = "vaelib 2"
 NETWORKS = {network.__name__: network for network in (Encoder, ConvEncoder, Decoder, ConvDecoder)}
-DESCRIPTION = ("format", "encoder", "decoder", "settings")
+DESCRIPTION = ("format", "encoder", "decoder", "trained_steps", "settings")
 RUN = "run."  # what the names of tensors begin with that are a run's and not the model's
 PICKLES = (b"\x80", b"PK\x03\x04")  # how a bare pickle begins, and torch.save's archive of one
 HOUR = 3600.0
@@ -51,28 +51,45 @@ def save(
     target, flushed to the disk, and moved into place. Raises `CheckpointError` for a network
     that `load` could not rebuild by name, and the operating system's error if the disk fails.
     """
+    check(vae)
     metadata = {
         "format": FORMAT,
         "encoder": _describe(vae.encoder),
         "decoder": _describe(vae.decoder),
+        "trained_steps": str(vae.trained_steps),
         "settings": json.dumps(dict(settings or {})),
     }
     named = vae.state_dict() | {RUN + name: tensor for name, tensor in (tensors or {}).items()}
     content = {name: tensor.detach().contiguous() for name, tensor in named.items()}
     metadata["sha256"] = digest(content, *(metadata[name] for name in DESCRIPTION))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    target = Path(path).resolve()  # through a link, not in its place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             file.write(to_bytes(content, metadata))
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return path
+    return Path(path)
+
+
+def check(vae: VAE) -> None:
+    """Raise `CheckpointError` for a model that `load` could not rebuild as it is."""
+    texts = [_describe(network) for network in (vae.encoder, vae.decoder)]
+    with torch.device("meta"):
+        twin = VAE(*map(_rebuild, texts))
+    lines = differences(twin.state_dict(), vae.state_dict())
+    if list(map(type, vae.modules())) != list(map(type, twin.modules())):
+        lines.append("its layers are of other types, or in another order")
+    if lines:
+        raise CheckpointError(
+            "this model is not what its settings say, so it could not be loaded again:\n  "
+            + "\n  ".join(lines)
+        )
 
 
 def load(path: str | Path) -> VAE:
@@ -98,14 +115,13 @@ def load_run(path: str | Path) -> Run:
     try:
         with torch.device("meta"):  # sizes only: nothing is allocated before they are compared
             vae = VAE(_rebuild(metadata["encoder"]), _rebuild(metadata["decoder"]))
+        vae.trained_steps = int(metadata["trained_steps"])
         settings = json.loads(metadata.get("settings", "{}"))
-        differences = _differences(vae.state_dict(), weights)
+        lines = differences(vae.state_dict(), weights)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path} does not describe a VAE of ours: {error!r}") from error
-    if differences:
-        raise CheckpointError(
-            f"{path} does not fit its own architecture:\n  " + "\n  ".join(differences)
-        )
+    if lines:
+        raise CheckpointError(f"{path} does not fit its own architecture:\n  " + "\n  ".join(lines))
     vae.load_state_dict(weights, assign=True)
     run = {name.removeprefix(RUN): tensors[name] for name in tensors.keys() - weights.keys()}
     return Run(vae, run, settings)
@@ -122,14 +138,14 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (SafetensorError, OSError) as error:
         if path.read_bytes()[:4].startswith(PICKLES):
             raise CheckpointError(
-                f"{path} is a pickle, as torch.save writes it, and unpickling can run any code; "
-                "it is not opened. Build the model yourself, fill it by load_state_dict, and "
-                "keep it by vaelib.checkpoint.save"
+                f"{path} is a pickle or an archive of one, as torch.save writes it, and "
+                "unpickling can run any code; it is not opened. Build the model yourself, fill it "
+                "by load_state_dict, and keep it by vaelib.checkpoint.save"
             ) from error
         raise CheckpointError(f"{path} is not a safetensors file, or damaged ({error})") from error
 
 
-def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     """What keeps the tensors `found` from being the `expected` ones, a line each."""
     lines = [f"{name} is missing" for name in expected.keys() - found.keys()]
     lines += [f"{name} is not expected" for name in found.keys() - expected.keys()]

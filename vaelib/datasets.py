@@ -67,22 +67,25 @@ def load(name: str | None = None, split: Literal["train", "test"] = "train") -> 
     chosen = sources.choose(name)
     if chosen.name == sources.STAND_IN:
         return Dataset(*load_glyphs(chosen.root, split), chosen.name)
-    images, labels = (read(chosen.root, file) for file in sources.files(chosen.name, split))
+    root = chosen.root
+    images, labels = (
+        read(sources.on_disk(root, file), file) for file in sources.files(chosen.name, split)
+    )
     if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
         raise DataError(
-            f"{chosen.root} holds images of shape {images.shape} and labels of shape "
+            f"{root} holds images of shape {images.shape} and labels of shape "
             f"{labels.shape} for {chosen.name}/{split}; expected (n, 28, 28) and (n,). Delete "
             "those files and get them anew."
         )
     return Dataset(torch.from_numpy(images).flatten(1), torch.from_numpy(labels), chosen.name)
 
 
-def read(root: Path, file: str) -> np.ndarray:
-    """The values of one of the published files under `root`, as an array of its own shape.
+def read(path: Path, file: str, *, again: bool = False) -> np.ndarray:
+    """The values of the published `file`, of which `path` is a copy, in the array's own shape.
 
-    Raises `DataError`, naming the file, if it is not what was published.
+    They are compared with their checksum if `path` has not passed before, or `again`. Raises
+    `DataError`, naming the path, if it is not what was published.
     """
-    path = sources.on_disk(root, file)
     try:
         with path.open("rb") as opened:
             facts = os.fstat(opened.fileno())
@@ -93,9 +96,9 @@ def read(root: Path, file: str) -> np.ndarray:
         values = read_idx(raw)
     except ValueError as error:
         raise DataError(f"{path} {error}. {verification.advice(path, file)}") from error
-    if not verification.is_remembered(path, facts):
+    if again or not verification.is_remembered(path, file, facts):
         verification.check(path, file, raw, values.tobytes())
-        verification.remember(path, facts)
+        verification.remember(path, file, facts)
     return values
 
 
@@ -180,16 +183,21 @@ def read_glyphs(path: Path, split: str) -> glyphs.Labelled:
             about = file.metadata() or {}
             parts = [file.get_tensor(f"{split}.{part}").clone() for part in PARTS]
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Delete it.") from error
+        raise DataError(f"{path} cannot be read ({error}). {_draw_again(path)}") from error
     if about.get("format") != GLYPHS_FORMAT:
         raise DataError(
             f"{path} has format {about.get('format')!r}; this version reads {GLYPHS_FORMAT!r}. "
-            "Delete it."
+            f"{_draw_again(path)}"
         )
     labelled = glyphs.Labelled(*parts)
     if verification.digest(labelled._asdict()) != about.get(split):
-        raise DataError(f"{path} is damaged: its values have another checksum. Delete it.")
+        raise DataError(f"{path} is damaged: its values have another checksum. {_draw_again(path)}")
     return labelled
+
+
+def _draw_again(path: Path) -> str:
+    root = path.parents[sources.GLYPHS.count("/")]
+    return f'Draw it again: python -m vaelib.datasets prefetch glyphs --root "{root}"'
 
 
 @cache

@@ -28,12 +28,22 @@ def mirrors(name: str) -> list[str]:
     The environment variable VAELIB_MIRROR adds one in front: the address of a root, such as
     `python -m http.server --directory ROOT` on a teacher's machine gives.
     """
-    from torchvision import datasets
-
     own = os.environ.get("VAELIB_MIRROR")
+    if own and not own.startswith(("http://", "https://")):
+        raise DataError(
+            f"VAELIB_MIRROR={own} is no address: expected http://…, the address of a folder that "
+            "contains MNIST/raw"
+        )
     folder = next(iter(ARCHIVES[name])).rpartition("/")[0]
     first = [f"{own.rstrip('/')}/{folder}/"] if own else []
-    return first + list(getattr(datasets, TORCHVISION[name]).mirrors)
+    return first + published(name)
+
+
+def published(name: str) -> list[str]:
+    """The addresses where torchvision finds a data set's archives."""
+    from torchvision import datasets
+
+    return list(getattr(datasets, TORCHVISION[name]).mirrors)
 
 
 def download(name: str, root: Path, wanted: list[str] | None = None) -> None:
@@ -45,8 +55,8 @@ def download(name: str, root: Path, wanted: list[str] | None = None) -> None:
     Raises `UnreachableError` if no mirror delivers what it should, or VAELIB_OFFLINE is set, and
     `DataError` if the disk fails.
     """
-    if offline():
-        raise UnreachableError(f"VAELIB_OFFLINE={os.environ['VAELIB_OFFLINE']} forbids to download")
+    if reason := offline():
+        raise UnreachableError(reason)
     with storing(root):
         lacking = [root / file for file in wanted] if wanted else missing(name, root)
         if not lacking:
@@ -75,7 +85,7 @@ def fetch(addresses: list[str], file: str, md5: str, folder: Path) -> None:
             with timeout(TIMEOUT):
                 download_url(f"{address}{file}", str(folder), file, md5)
             return
-        except (OSError, RuntimeError, http.client.HTTPException) as error:
+        except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
             if not isinstance(error, urllib.error.URLError) and is_disk_error(error):
                 raise
             answers.append(f"  {address}{file}: {explain(error, folder / file)}")
@@ -91,6 +101,8 @@ def explain(error: Exception, path: Path) -> str:
             page = file.read(512).lstrip().startswith(b"<")
         came = "a web page came, perhaps a network's login" if page else "cut short or damaged"
         return f"{path.stat().st_size:,} bytes came with another checksum ({came})"
+    if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
+        return f"no connection ({error.reason})"
     return str(error) or repr(error)
 
 
@@ -112,12 +124,10 @@ def storing(root: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, urllib.error.URLError):
             raise
-        free = ""
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(root).free / 1e6:,.0f} MB are free there)"
         raise DataError(
-            f"{root} cannot be written{free}: {error}. Nothing half-written was kept. Make room "
-            "or make it writable, or name another folder by VAELIB_DATA or XDG_CACHE_HOME."
+            f"{root} cannot be written: {error}. Nothing half-written was kept. Make room (MNIST "
+            "takes 12 MB, glyphs 55) or make it writable; or fill another folder, by "
+            "python -m vaelib.datasets prefetch --root DIR, and set VAELIB_DATA to it."
         ) from error
 
 

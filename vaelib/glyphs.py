@@ -35,8 +35,15 @@ class Labelled(NamedTuple):
 
 
 @cache
+def styles() -> list[tuple[str, float]]:
+    """Every typeface with every pen that suits it."""
+    light = [(face, pen) for face in LIGHT for pen in PENS["light"]]
+    return light + [(face, pen) for face in BOLD for pen in PENS["bold"]]
+
+
+@cache
 def templates() -> Float[Tensor, "style 10 64 64"]:
-    """Ink from 0 to 1 of the ten digits in every typeface and pen, centred, of one height."""
+    """Ink from 0 to 1 of the ten digits in every style, centred, of one height."""
     from matplotlib import get_data_path  # here, since few who load data will ever draw
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -45,32 +52,33 @@ def templates() -> Float[Tensor, "style 10 64 64"]:
     from matplotlib.textpath import TextPath
     from matplotlib.transforms import Affine2D, IdentityTransform
 
-    styles = [(face, pen) for face in LIGHT for pen in PENS["light"]]
-    styles += [(face, pen) for face in BOLD for pen in PENS["bold"]]
-    size = (10 * TEMPLATE / 72, len(styles) * TEMPLATE / 72)
+    size = (10 * TEMPLATE / 72, len(styles()) * TEMPLATE / 72)
     figure = Figure(figsize=size, dpi=72, facecolor="white")  # one point is one pixel
-    for row, (face, pen) in enumerate(styles):
+    for row, (face, pen) in enumerate(styles()):
         font = FontProperties(fname=f"{get_data_path()}/fonts/ttf/{face}.ttf")
         for digit in range(10):
             outline = TextPath((0, 0), str(digit), size=HEIGHT, prop=font)
             box = outline.get_extents()
             place = Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2)
             place.scale(HEIGHT / box.height)
-            place.translate((digit + 0.5) * TEMPLATE, (len(styles) - row - 0.5) * TEMPLATE)
+            place.translate((digit + 0.5) * TEMPLATE, (len(styles()) - row - 0.5) * TEMPLATE)
             path = place.transform_path(outline)
             figure.add_artist(PathPatch(path, color="black", lw=pen, joinstyle="round"))
             figure.artists[-1].set_transform(IdentityTransform())
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     ink = 1 - torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., 0] / np.float32(255))
-    return ink.view(len(styles), TEMPLATE, 10, TEMPLATE).transpose(1, 2).contiguous()
+    return ink.view(len(styles()), TEMPLATE, 10, TEMPLATE).transpose(1, 2).contiguous()
 
 
 def draw(labels: UInt8[Tensor, " image"], generator: Generator) -> UInt8[Tensor, "image 784"]:
     """One picture of each label: 28 × 28 bytes in a row, 0 background, 255 ink."""
-    styles = templates()
-    style = torch.randint(len(styles), labels.shape, generator=generator)
-    ink = styles[style, labels.long()][:, None]
+    digits = labels.long()
+    choice = torch.rand(len(digits), generator=generator)
+    style = (choice * len(styles())).long()
+    plain = torch.tensor([row for row, (face, _) in enumerate(styles()) if MONO not in face])
+    style = torch.where(digits == 0, plain[(choice * len(plain)).long()], style)  # no slashed zeros
+    ink = templates()[style, digits][:, None]
     ink = F.grid_sample(ink, _deformation(len(labels), generator), align_corners=False)
     pressure = torch.rand(len(labels), 1, 1, 1, generator=generator)
     ink = (4 * ink - 1.1 - 1.9 * pressure).clamp(0, 1)

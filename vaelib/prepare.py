@@ -5,67 +5,97 @@ python -m vaelib.datasets verify   [NAME ...] [--root DIR]   read and hash every
 python -m vaelib.datasets where    [NAME ...] [--root DIR]   print the folder of each
 
 NAME is mnist, fashion_mnist, kmnist or glyphs. Without one, prefetch takes mnist and glyphs,
-the others all that are there. Without --root, files are looked for in the folder of VAELIB_DATA,
-then in the user's cache, where missing ones go. Exit codes: 0 all well, 1 something is missing
-or damaged, 2 wrong usage, 130 interrupted.
+verify takes mnist and what else is there, where lists all.
+
+DIR is the folder to fill or to look at. Without it, prefetch fills the folder of VAELIB_DATA if
+that is set, else the user's cache; the others look into the first of the two that has the files.
+
+Exit codes: 0 all well, 1 something is missing or damaged (for where without names: if it is
+mnist), 2 wrong usage, 130 interrupted.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from torch.hub import tqdm
 
-from vaelib import datasets, sources, verification
-from vaelib.download import download, mirrors
-from vaelib.sources import ARCHIVES, GLYPHS, NAMES, STAND_IN, DataError
+from vaelib import datasets, sources
+from vaelib.download import download, published, scratch, storing
+from vaelib.sources import ARCHIVES, NAMES, STAND_IN, DataError
 
 
-def problems(name: str, root: Path) -> dict[str, str]:
-    """The files of a data set under `root` that are missing or damaged, and what is wrong."""
-    found = {}
-    for file in sources.files(name):
-        if sources.on_disk(root, file) is None:
-            found[file] = f"{root / file} is missing."
-            continue
-        try:
-            if name == STAND_IN:
-                for split in sources.SPLITS:
-                    datasets.read_glyphs(root / GLYPHS, split)
-            else:
-                datasets.read(root, file)
-        except DataError as error:
-            found[file] = str(error)
-    return found
+def inspect(name: str, root: Path) -> list[tuple[str, Path, str]]:
+    """Every copy of every file of a data set under `root`, with what is wrong with it, or "".
+
+    A file of which there is no copy is listed where its archive belongs.
+    """
+    return [
+        (file, path, problem_of(name, file, path))
+        for file in sources.files(name)
+        for path in sources.copies(root, file) or [root / file]
+    ]
+
+
+def problem_of(name: str, file: str, path: Path) -> str:
+    """What is wrong with `path` as a copy of a data set's `file`; "" if nothing is."""
+    if not path.is_file():
+        return f"{path} is missing."
+    try:
+        if name == STAND_IN:
+            for split in sources.SPLITS:
+                datasets.read_glyphs(path, split)
+        else:
+            datasets.read(path, file, again=True)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def prefetch(name: str, root: Path) -> bool:
     """Get what `root` lacks of a data set, replace what is damaged; True if all is well then.
 
-    A damaged archive is replaced by a sound one, once that is there; a damaged unpacked file is
-    then renamed to end in .damaged.
+    A sound copy elsewhere on this machine is taken before the network is tried. A damaged
+    archive is replaced by a sound one, once that is there; a damaged unpacked file is then
+    renamed to end in .damaged.
     """
-    wrong = problems(name, root)
-    if wrong and name == STAND_IN:
-        total = sum(datasets.glyphs.COUNTS.values())
-        with tqdm(total=total) as bar:
+    found = inspect(name, root)
+    sound = {path for _, path, problem in found if not problem}
+    wrong = [(file, path) for file, path, problem in found if problem]
+    wanted = sorted({file for file, _ in wrong if root / file not in sound})
+    wanted = [file for file in wanted if not copy(name, file, root)]
+    if wanted and name == STAND_IN:
+        with tqdm(total=sum(datasets.glyphs.COUNTS.values())) as bar:
             datasets.draw_glyphs(root, anew=True, on_batch=bar.update)
-    elif wrong:
-        damaged = {file: path for file in wrong if (path := sources.on_disk(root, file))}
-        for file in damaged:
-            print(wrong[file])
-        download(name, root, list(wrong))
-        for path in damaged.values():
-            if path.suffix != ".gz":  # the archive beside it is read from now on
-                path.replace(path.with_name(f"{path.name}.damaged"))
+    elif wanted:
+        download(name, root, wanted)
+    for _, path in wrong:
+        if path.is_file() and path.suffix == "":  # the archive beside it is read from now on
+            path.replace(path.with_name(f"{path.name}.damaged"))
     return tell(name, root)
+
+
+def copy(name: str, file: str, root: Path) -> bool:
+    """Copy a sound archive from another folder where data are looked for; True if there was one."""
+    for other in sources.places():
+        source, target = other / file, root / file
+        if other == root or problem_of(name, file, source):
+            continue
+        with storing(root), scratch(root) as folder:
+            shutil.copyfile(source, folder / target.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (folder / target.name).replace(target)
+        print(f"copied {source}")
+        return True
+    return False
 
 
 def tell(name: str, root: Path) -> bool:
     """Print whether each file of a data set under `root` is well; True if all are."""
-    wrong = problems(name, root)
-    for file in sources.files(name):
-        print(f"{'FAIL' if file in wrong else 'ok  '}  {wrong.get(file, root / file)}")
-    return not wrong
+    found = inspect(name, root)
+    for _, path, problem in found:
+        print(f"FAIL  {problem}" if problem else f"ok    {path}")
+    return not any(problem for _, _, problem in found)
 
 
 def show(name: str, root: Path) -> bool:
@@ -75,9 +105,10 @@ def show(name: str, root: Path) -> bool:
     return not lacking
 
 
-def place(name: str, root: Path | None) -> Path:
-    """The folder that a command is about: the one given, else where the data set is or goes."""
-    return root or sources.locate(name) or sources.cache_folder()
+def place(command: str, name: str, root: Path | None) -> Path:
+    """The folder that a command is about: the one given, else as the help says."""
+    there = None if command == "prefetch" and sources.own_folder() else sources.locate(name)
+    return root or there or sources.places()[0]
 
 
 def names_for(command: str, root: Path | None) -> list[str]:
@@ -86,7 +117,8 @@ def names_for(command: str, root: Path | None) -> list[str]:
         return [sources.DEFAULT, STAND_IN]
     if command == "where":
         return list(NAMES)
-    return [name for name in NAMES if not sources.missing(name, place(name, root))]
+    there = [name for name in NAMES if not sources.missing(name, place(command, name, root))]
+    return [sources.DEFAULT] + [name for name in there if name != sources.DEFAULT]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,32 +131,33 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=("prefetch", "verify", "where"))
-    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("names", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--root", type=Path, metavar="DIR")
     given = parser.parse_args(arguments)
     for name in set(given.names) - set(NAMES):
         parser.error(f"no data set is called {name!r}; there is {', '.join(NAMES)}")
     root = given.root.expanduser().resolve() if given.root else None
-    names = given.names or names_for(given.command, root)
-    if not names:
-        print(f"there is no data set in {root or sources.places()[0]} to verify")
-        return 1
-    if given.command == "verify":
-        verification.forget()
     run = {"prefetch": prefetch, "verify": tell, "where": show}[given.command]
-    well = True
-    for name in names:
-        where = place(name, root)
+    well = {}
+    for name in given.names or names_for(given.command, root):
+        where = place(given.command, name, root)
         try:
-            well &= run(name, where)
+            well[name] = run(name, where)
         except DataError as error:
-            well = False
+            well[name] = False
             print(f"FAIL  {name}: {error}")
             if name in ARCHIVES:
-                print(sources.by_hand(name, where))
-                print("They are published in:", *mirrors(name), sep="\n  ")
-                print(f'Then: python -m vaelib.datasets verify {name} --root "{where}"')
+                explain(name, where)
         except KeyboardInterrupt:
             print("\ninterrupted; nothing half-written was kept")
             return 130
-    return 0 if well else 1
+    matters = [sources.DEFAULT] if given.command == "where" and not given.names else list(well)
+    return 0 if all(well[name] for name in matters) else 1
+
+
+def explain(name: str, root: Path) -> None:
+    """Print which archives to copy where, and from where, when none could be fetched."""
+    wanted = [file for file, _, problem in inspect(name, root) if problem]
+    print(sources.by_hand(name, root, wanted))
+    print("They are published in:", *published(name), sep="\n  ")
+    print(f'Then: python -m vaelib.datasets verify {name} --root "{root}"')

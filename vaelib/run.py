@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,8 @@ class Run:
     seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.identity = uuid.uuid4().hex
+        self._earlier = self.vae.trained_steps
         self.order = torch.empty(0, dtype=torch.int64, device=self.device)
         self.total = torch.zeros(2, device=self.device)
         self._began = time.perf_counter()
@@ -83,7 +86,6 @@ class Run:
         self.total += torch.stack(terms).sum(1)
         self.order = self.order[len(terms.kl) :]
         self.step += 1
-        self.vae.trained_steps = self.step
 
     def finish_epoch(self, images: int, test: ElboTerms | None) -> None:
         """Note the means over the epoch's `images`, and what was measured on test images."""
@@ -97,39 +99,40 @@ class Run:
         """A copy of where the run stands."""
         copy = {name: value.clone() for name, value in self._tensors().items()}
         weights = {name: value.clone() for name, value in self.vae.state_dict().items()}
-        return State(weights, copy, dict(self.settings))
+        return State(weights, copy, self.settings | {"run": self.identity})
 
     def save(self, path: str | Path) -> None:
         """Write the model and where the run stands to `path`; see `vaelib.checkpoint.save`."""
-        checkpoint.save(self.vae, path, tensors=self._tensors(), settings=self.settings)
+        settings = self.settings | {"run": self.identity}
+        checkpoint.save(self.vae, path, tensors=self._tensors(), settings=settings)
 
     def restore(self, state: State) -> None:
         """Go back to, or on from, where another run stood.
 
         Raises ValueError if that run was of another network, other images or other settings.
         """
-        changed = {
-            f"{name} was {was}, now {self.settings.get(name)}"
-            for name, was in state.settings.items()
-            if self.settings.get(name) != was
-        }
+        changed = sorted(
+            f"{name} was {state.settings.get(name)}, now {now}"
+            for name, now in self.settings.items()
+            if state.settings.get(name) != now
+        )
+        changed += checkpoint.differences(self.vae.state_dict(), state.weights)
         if changed:
             raise ValueError(
-                "a run can only be resumed as it was begun; " + "; ".join(sorted(changed))
+                "a run can only be resumed as it was begun:\n  " + "\n  ".join(changed)
             )
-        try:
-            self.vae.load_state_dict(state.weights)
-        except RuntimeError as error:
-            raise ValueError(f"the run to resume is of another network: {error}") from error
+        self.vae.load_state_dict(state.weights)
+        self.identity = state.settings["run"]
         tensors = {name: value.clone() for name, value in state.tensors.items()}
         self._restore_optimizer(tensors)
         self.generator.set_state(tensors["generator"].cpu())
         self.order, self.total = tensors["order"].to(self.device), tensors["total"].to(self.device)
         self.step = int(tensors["step"])
-        self.train, self.test = list(tensors["train"]), list(tensors["test"])
+        self.train = list(tensors["train"].to(self.device))
+        self.test = list(tensors["test"].to(self.device))
         self.seconds = tensors["seconds"].tolist()
         self._began = time.perf_counter() - tensors["elapsed"].item()
-        self.vae.trained_steps = self.step
+        self._earlier, self.vae.trained_steps = 0, self.step
         self._keep()
 
     @torch.no_grad()
@@ -137,12 +140,22 @@ class Run:
         """Raise `NonFiniteError` if the loss is no number, and go back to good parameters.
 
         These are the present ones if the bound that they give this batch is finite, else the
-        last that were kept when they gave a finite loss.
+        last that were kept when they gave a finite loss. Raises ValueError if the objective did
+        not return a term of each kind for each image.
         """
+        shapes = tuple(terms.log_likelihood.shape), tuple(terms.kl.shape)
+        if shapes != ((len(image),), (len(image),)):
+            raise ValueError(
+                f"expected an objective that returns terms of shape ({len(image)},), one value for "
+                f"each image of the batch, got {shapes[0]} and {shapes[1]}"
+            )
         if loss.isfinite():
             if self.step % KEEP_EVERY == 0:
+                self.check_parameters()
                 self._keep()
+            self.vae.trained_steps = self._earlier + self.step + 1
             return
+        self.check_parameters()
         finite = [bool(term.isfinite().all()) for term in terms]
         first = {
             (False, True): "the log-likelihood",
@@ -150,24 +163,27 @@ class Run:
             (False, False): "log-likelihood and KL at once",
             (True, True): "the penalty on the decoder's parameters",
         }[tuple(finite)]
-        self._give_up(first, self._is_sound(image, noise))
+        self._give_up(self.step + 1, first, self._is_sound(image, noise))
 
     def check_parameters(self) -> None:
         """Raise `NonFiniteError` if the last step spoilt a parameter, and go back to good ones."""
-        if not all(value.isfinite().all() for value in self.vae.parameters()):
-            self._give_up("a parameter, by its gradient,", sound=False)
+        for name, value in self.vae.named_parameters():
+            if not value.isfinite().all():
+                self._give_up(self.step, f"the gradient of {name}", sound=False)
 
-    def _give_up(self, first: str, sound: bool) -> None:
-        epoch, step = self.epoch, self.step + 1
+    def _give_up(self, step: int, first: str, sound: bool) -> None:
+        at = self.step
         if not sound:
+            at = self._kept_step
             for value, kept in zip(self.vae.state_dict().values(), self._kept, strict=True):
                 value.copy_(kept)
-            self.vae.trained_steps = self._kept_step
+        self.vae.trained_steps = self._earlier + at
         raise NonFiniteError(
-            f"the loss is not a finite number in epoch {epoch}, at step {step:,}: {first} went "
-            f"first. Likely causes: {CAUSES.get(first, CAUSES[None])} (The learning rate is "
+            f"the loss is not a finite number in epoch {self.epoch}, at step {step:,}: {first} "
+            f"went first. Likely causes: {CAUSES.get(first, CAUSES[None])} (The learning rate is "
             f"{self.settings['learning_rate']:g}; 0.001 is usual.) The model has its last good "
-            f"parameters, those after step {self.vae.trained_steps:,}."
+            f"parameters, those after step {at:,}. To try again, build a fresh model and change "
+            "what was the cause."
         )
 
     def _is_sound(self, image: Tensor, noise: Tensor) -> bool:

@@ -79,9 +79,12 @@ def places() -> list[Path]:
     return ([own] if own else []) + [cache_folder()]
 
 
-def offline() -> bool:
-    """Whether VAELIB_OFFLINE forbids to try the network."""
-    return os.environ.get("VAELIB_OFFLINE", "").lower() not in ("", "0", "false", "no")
+def offline() -> str | None:
+    """Why the network is not to be tried, if VAELIB_OFFLINE says so (1, or a reason in words)."""
+    setting = os.environ.get("VAELIB_OFFLINE", "").strip()
+    if setting.lower() in ("", "0", "false", "no", "off"):
+        return None
+    return setting if " " in setting else f"VAELIB_OFFLINE={setting} forbids to download it"
 
 
 def check_name(name: str) -> str:
@@ -99,14 +102,19 @@ def files(name: str, split: str | None = None) -> list[str]:
     return [file for file in ARCHIVES[name] if file.split("/")[-1].startswith(prefix)]
 
 
-def on_disk(root: Path, file: str) -> Path | None:
-    """The path of `file` under `root`, or None where it is not.
+def copies(root: Path, file: str) -> list[Path]:
+    """The paths under `root` that hold `file`, in the order in which they are read.
 
     MNIST's files may also be unpacked, without .gz: their contents have known checksums. For
     the other data sets only the archives have.
     """
     plain = [root / file.removesuffix(".gz")] if file in ARCHIVES["mnist"] else []
-    return next((path for path in (*plain, root / file) if path.is_file()), None)
+    return [path for path in (*plain, root / file) if path.is_file()]
+
+
+def on_disk(root: Path, file: str) -> Path | None:
+    """The path that is read for `file` under `root`, or None where there is none."""
+    return next(iter(copies(root, file)), None)
 
 
 def missing(name: str, root: Path) -> list[Path]:
@@ -155,7 +163,10 @@ def choose(name: str | None = None) -> Choice:
     """
     global _stand_in
     asked = name or os.environ.get("VAELIB_DATASET")
-    wanted = check_name(asked or DEFAULT)
+    try:
+        wanted = check_name(asked or DEFAULT)
+    except DataError as error:
+        raise error if name else DataError(f"{error} (VAELIB_DATASET says so)") from error
     if wanted == STAND_IN:
         return Choice(wanted, locate(wanted))
     if _stand_in is None or asked:
@@ -169,6 +180,15 @@ def choose(name: str | None = None) -> Choice:
     return Choice(STAND_IN, locate(STAND_IN))
 
 
+def deeper(name: str) -> str:
+    """A hint for whoever named a folder inside the one that holds the data set, else ""."""
+    own = own_folder()
+    for folder in own.parents[:2] if own else ():
+        if not missing(name, folder):
+            return f" But {folder} has it: set VAELIB_DATA to that."
+    return ""
+
+
 def absence(name: str) -> str:
     """Where data set `name` was looked for, what is missing there, and what can be done."""
     lines = []
@@ -179,13 +199,14 @@ def absence(name: str) -> str:
             continue
         lines.append(f"{name} was looked for in {root} ({origin}). These files are missing:")
         lines += [f"  {path}" for path in missing(name, root)]
+        lines += [deeper(name).strip()] if root == own_folder() and deeper(name) else []
     return "\n".join([*lines, by_hand(name, places()[0])])
 
 
-def by_hand(name: str, root: Path) -> str:
-    """Which files to copy where when no mirror delivers them."""
+def by_hand(name: str, root: Path, wanted: list[str] | None = None) -> str:
+    """Which files (those `wanted`, or all) to copy where when no mirror delivers them."""
     lines = ["To have it without a network, copy these files there (MD5 behind each):"]
-    lines += [f"  {root / file}  {md5}" for file, md5 in ARCHIVES[name].items()]
+    lines += [f"  {root / file}  {ARCHIVES[name][file]}" for file in wanted or files(name)]
     folder = files(name)[0].rpartition("/")[0]
     lines += [f"or set VAELIB_DATA to a folder that has them in {folder}/."]
     return "\n".join(lines)
@@ -193,18 +214,31 @@ def by_hand(name: str, root: Path) -> str:
 
 def notice(reason: Exception) -> str:
     """The framed text that says that the stand-in is used, why, and how to get MNIST later."""
-    why = " ".join(str(reason).partition("\n\n")[0].split())
+    own, why = own_folder(), " ".join(str(reason).partition("\n\n")[0].split())
+    elsewhere = []
+    if own and own.is_dir():
+        lacking = missing(DEFAULT, own)[0].name
+        elsewhere = [
+            f"VAELIB_DATA is set to {own}, but MNIST/raw in it lacks {lacking}. It must be the "
+            f"folder that contains MNIST.{deeper(DEFAULT)}"
+        ]
+    elif own:
+        elsewhere = [f"VAELIB_DATA is set to {own}, but there is no such folder."]
     paragraphs = (
         "THIS IS NOT MNIST. These are 'glyphs', digits drawn by code from typefaces.",
-        f"Why: {why}",
+        f"Why: MNIST is not on this machine, and {why}.",
+        *elsewhere,
         "What differs: the pictures and every measured number. The text and the committed "
         "outputs speak of MNIST; the assertions use bands of their own for glyphs. All ideas "
         "and exercises are the same.",
-        "To get MNIST later: run  python -m vaelib.datasets prefetch mnist  where there is a "
-        "network, or set VAELIB_DATA to a folder that has MNIST/raw/ in it; then restart the "
-        "kernel.",
+        "To get MNIST later, where there is a network: run",
+        "    %run -m vaelib.datasets prefetch mnist",
+        "in a cell, or the same with python for %run in a terminal. Or set VAELIB_DATA to a "
+        "folder that contains MNIST/raw. Then restart the kernel. VAELIB_OFFLINE=1 spares you "
+        "the attempt to reach a mirror at each start.",
     )
     width = 76
-    body = [line for text in paragraphs for line in (*textwrap.wrap(text, width), "")][:-1]
+    wrapped = (textwrap.wrap(text, width, break_on_hyphens=False) for text in paragraphs)
+    body = [line for lines in wrapped for line in (*lines, "")][:-1]
     rows = [f"┃ {line:<{width}} ┃" for line in body]
     return "\n".join(["┏" + "━" * (width + 2) + "┓", *rows, "┗" + "━" * (width + 2) + "┛"])

@@ -1,5 +1,6 @@
 """Maximise the bound: one loop, which returns what it made and prints nothing."""
 
+import operator
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -10,10 +11,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
+from vaelib import checkpoint
 from vaelib.binarization import by_threshold, dynamically
+from vaelib.checkpoint import CheckpointError
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.run import InterruptedTraining, Run, State, interruptible, read_state
 from vaelib.vae import VAE, evaluating
+from vaelib.verification import digest
 
 Objective = Callable[[VAE, Tensor, Tensor], ElboTerms]
 Binarize = Callable[[Tensor, Generator | None], Tensor]
@@ -69,25 +73,31 @@ def train(
     as if it had never stopped. `save_to` names a file that gets the run's state after every
     `save_every` epochs and at the end; with `resume` the same and no such file yet, the run
     begins. A model that has been trained is trained `further`, with fresh averages, only if you
-    say so.
+    say so. (What a run was begun with is compared when it is resumed, images and networks
+    included; functions by their names alone. A network of one's own that draws from the global
+    generator, as dropout does, is not repeated exactly.)
 
     Raises TypeError unless images are uint8; ValueError for images of another shape, a
     binarization that leaves grey, a setting outside its range, a model that has been trained, a
-    `save_to` that exists, and a run to resume that was begun differently; `NonFiniteError` when
-    the loss stops being a number (the model keeps its last good parameters).
+    `save_to` that exists, and a run to resume that was begun differently; `CheckpointError` if
+    `save_to` is given for a model that could not be loaded again; `NonFiniteError` when the loss
+    stops being a number (the model keeps its last good parameters).
     """
     check_pixels(images, vae.pixels, binarize)
     if test_images is not None:
         check_pixels(test_images, vae.pixels, binarize)
+    epochs, batch_size, save_every = map(operator.index, (epochs, batch_size, save_every))
     if min(epochs, batch_size, save_every) < 1 or decoder_penalty < 0:
         raise ValueError(
             "expected epochs, batch_size and save_every of at least 1 and a decoder_penalty of at "
             f"least 0, got {epochs}, {batch_size}, {save_every} and {decoder_penalty}"
         )
+    save_to = _check_target(vae, save_to)
     settings = dict(
         batch_size=batch_size,
-        learning_rate=learning_rate,
-        decoder_penalty=decoder_penalty,
+        learning_rate=float(learning_rate),
+        decoder_penalty=float(decoder_penalty),
+        network=_describe(vae),
         objective=_name(objective),
         binarize=_name(binarize),
         images=_fingerprint(images),
@@ -96,7 +106,7 @@ def train(
     generator = generator or _default_generator(images.device)
     draw = dict(generator=generator, device=images.device)
     dtype = next(vae.parameters()).dtype
-    optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True)
+    optimizer = torch.optim.Adam(vae.parameters(), lr=float(learning_rate), fused=True)
     run = Run(vae, optimizer, generator, settings, images.device)
     if state := _state_to_resume(vae, resume, save_to, further):
         run.restore(state)
@@ -121,24 +131,23 @@ def train(
                 stop.during(on_step, run.step, terms)
                 if stop.requested:
                     break
+            run.check_parameters()
             if len(run.order):
                 break
-            run.check_parameters()
             tested = None
             if test_images is not None:
-                tested = mean_terms(vae, test_images, binarize=binarize)
+                tested = _means(_evaluate(vae, test_images, binarize))
             run.finish_epoch(len(images), tested)
             if save_to and (len(run.seconds) % save_every == 0 or len(run.seconds) == epochs):
                 _save(run, save_to)
             stop.during(on_epoch, len(run.seconds), _history(run))
         if stop.requested and run.epoch <= epochs:
-            if save_to:
-                _save(run, save_to)
-            warnings.warn(_how_to_go_on(run, save_to), InterruptedTraining, stacklevel=2)
+            saved = save_to is not None and _save(run, save_to)
+            how = _how_to_go_on(run, save_to if saved else None)
+            warnings.warn(how, InterruptedTraining, stacklevel=2)
     return _history(run)._replace(state=run.state())
 
 
-@torch.no_grad()
 def evaluate(
     vae: VAE,
     images: UInt8[Tensor, "image pixel"],
@@ -155,6 +164,17 @@ def evaluate(
     uint8, ValueError for images of another shape and a binarization that leaves grey.
     """
     check_pixels(images, vae.pixels, binarize)
+    return _evaluate(vae, images, binarize, batch_size, generator)
+
+
+@torch.no_grad()
+def _evaluate(
+    vae: VAE,
+    images: Tensor,
+    binarize: Binarize,
+    batch_size: int = 1000,
+    generator: Generator | None = None,
+) -> ElboTerms:
     generator = generator or Generator(images.device).manual_seed(0)
     like, parts = next(vae.parameters()), []
     draw = dict(generator=generator, device=images.device, dtype=like.dtype)
@@ -168,7 +188,11 @@ def evaluate(
 
 def mean_terms(vae: VAE, images: UInt8[Tensor, "image pixel"], **settings: object) -> ElboTerms:
     """The bound's terms averaged over the images of a data set, in nats; as `evaluate`."""
-    return ElboTerms(*(term.mean() for term in evaluate(vae, images, **settings)))
+    return _means(evaluate(vae, images, **settings))
+
+
+def _means(terms: ElboTerms) -> ElboTerms:
+    return ElboTerms(*(term.mean() for term in terms))
 
 
 def sum_of_squares(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
@@ -212,6 +236,11 @@ def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold)
     generator = Generator(images.device).manual_seed(0)
     for some in images.split(1000):
         grey = binarize(some, generator)
+        if not isinstance(grey, Tensor) or grey.shape != some.shape:
+            raise TypeError(
+                f"expected a binarization that returns a tensor of shape {tuple(some.shape)}, like "
+                f"the pixels it is given; {_name(binarize)} returned {type(grey).__name__}"
+            )
         if not ((grey == 0) | (grey == 1)).all():
             value = grey[(grey != 0) & (grey != 1)][0].item()
             raise ValueError(
@@ -219,7 +248,7 @@ def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold)
                 "Bernoulli likelihood is a distribution over the outcomes 0 and 1; on grey it "
                 "is none, its values cannot be compared with anyone's, and training is pulled "
                 "towards coins that are unsure (notebook 1). Use by_threshold or dynamically "
-                "from vaelib.binarization, or another likelihood"
+                "from vaelib.binarization"
             )
 
 
@@ -233,49 +262,79 @@ def _default_generator(device: torch.device) -> Generator:
 
 
 def _name(function: Callable) -> str:
+    function = getattr(function, "func", function)  # what a partial is of
     return getattr(function, "__qualname__", type(function).__name__)
 
 
+def _describe(vae: VAE) -> str:
+    parts = [
+        f"{type(network).__name__} {getattr(network, 'settings', '')}"
+        for network in (vae.encoder, vae.decoder)
+    ]
+    return f"{' and '.join(parts)} in {next(vae.parameters()).dtype}"
+
+
 def _fingerprint(images: Tensor | None) -> str:
-    if images is None:
-        return "none"
-    some = images[:: max(1, len(images) // 500)]
-    return f"{len(images):,} with an ink of {some.sum(dtype=torch.int64).item():,} in every so many"
+    return "none" if images is None else f"{len(images):,} with SHA-256 {digest({'': images})}"
+
+
+def _check_target(vae: VAE, save_to: str | Path | None) -> Path | None:
+    if save_to is None:
+        return None
+    path = Path(save_to).expanduser()
+    if path.is_dir():
+        raise ValueError(f"save_to={str(save_to)!r} is a folder; expected the name of a file")
+    checkpoint.check(vae)
+    return path
 
 
 def _state_to_resume(
-    vae: VAE, resume: History | str | Path | None, save_to: str | Path | None, further: bool
+    vae: VAE, resume: History | str | Path | None, save_to: Path | None, further: bool
 ) -> State | None:
-    if isinstance(resume, History):
-        if resume.state is None:
-            raise ValueError("this history has no state; give the one that `train` returned")
-        return resume.state
-    same = resume is not None and save_to is not None and Path(resume) == Path(save_to)
-    if resume is not None and (Path(resume).exists() or not same):
-        return read_state(resume)
-    if save_to is not None and Path(save_to).exists():
+    if isinstance(resume, History) and resume.state is None:
+        raise ValueError("this history has no state; give the one that `train` returned")
+    if not isinstance(resume, History | str | Path | None):
+        raise TypeError(
+            "expected resume to be the history that `train` returned or the name of a file that "
+            f"save_to wrote, got {type(resume).__name__}"
+        )
+    file = Path(resume).expanduser() if isinstance(resume, str | Path) else None
+    state = resume.state if isinstance(resume, History) else None
+    if file is not None and (file.exists() or file != save_to):
+        state = read_state(file)
+    if save_to is not None and save_to.exists() and not _holds(save_to, state):
         raise ValueError(
             f"{save_to} exists and would be overwritten. To go on with the run in it, give "
             f"resume={str(save_to)!r} too; to start over, delete it or choose another name"
         )
-    if vae.trained_steps and not further:
+    if state is None and vae.trained_steps and not further:
         raise ValueError(
             f"this model has been trained for {vae.trained_steps:,} steps. To start over, build "
             "a fresh one; to go on with an interrupted run, give its history as `resume`; to "
             "train this one further on purpose, with fresh averages of Adam, give further=True"
         )
-    return None
+    return state
 
 
-def _save(run: Run, path: str | Path) -> None:
+def _holds(path: Path, state: State | None) -> bool:
+    """Whether the file at `path` is of the run that stood at `state`."""
+    try:
+        return state is not None and read_state(path).settings["run"] == state.settings["run"]
+    except CheckpointError:
+        return False
+
+
+def _save(run: Run, path: Path) -> bool:
     """Save, or warn and let the training go on: a full disk is no reason to lose it."""
     try:
         run.save(path)
-    except OSError as error:
+    except (OSError, CheckpointError, RuntimeError, ValueError, TypeError) as error:
         warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=3)
+        return False
+    return True
 
 
-def _how_to_go_on(run: Run, save_to: str | Path | None) -> str:
+def _how_to_go_on(run: Run, save_to: Path | None) -> str:
     file = f", or after a restart resume={str(save_to)!r}" if save_to else ""
     return (
         f"training was stopped in epoch {run.epoch} after step {run.step:,}; the model is whole "

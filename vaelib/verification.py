@@ -84,20 +84,20 @@ def marks_file() -> Path:
     return cache_folder() / "verified.json"
 
 
-def is_remembered(path: Path, facts: os.stat_result) -> bool:
-    """Whether `path` has passed before and still has the size and the times it had then."""
-    return _marks().get(str(path.resolve())) == _mark(facts)
+def is_remembered(path: Path, file: str, facts: os.stat_result) -> bool:
+    """Whether `path` has passed as `file` before, and has the size and the times it had then."""
+    return _marks().get(str(path.absolute())) == _mark(file, facts)
 
 
-def remember(path: Path, facts: os.stat_result) -> None:
-    """Note that `path`, with the `facts` taken before it was read, has passed.
+def remember(path: Path, file: str, facts: os.stat_result) -> None:
+    """Note that `path`, with the `facts` taken before it was read, has passed as `file`.
 
     Not yet if it was changed a moment ago. Where the cache can't be written, nothing is
     remembered, and the file is hashed each time.
     """
     if time.time() - max(facts.st_mtime, facts.st_ctime) < SETTLED:
         return
-    marks = _marks() | {str(path.resolve()): _mark(facts)}
+    marks = _marks() | {str(path.absolute()): _mark(file, facts)}
     target = marks_file()
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
@@ -108,14 +108,8 @@ def remember(path: Path, facts: os.stat_result) -> None:
         partial.unlink(missing_ok=True)
 
 
-def forget() -> None:
-    """Forget all files that have passed, so that each is hashed again."""
-    with contextlib.suppress(OSError):
-        marks_file().unlink(missing_ok=True)
-
-
-def _mark(facts: os.stat_result) -> list[int]:
-    return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+def _mark(file: str, facts: os.stat_result) -> list[str | int]:
+    return [file, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
 
 
 def _marks() -> dict[str, object]:
