@@ -87,10 +87,11 @@ def offline() -> str | None:
     return setting if " " in setting else f"VAELIB_OFFLINE={setting} forbids to download it"
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, origin: str = "") -> str:
     """`name`, if a data set has it; else raise `DataError`, which lists those that there are."""
     if name not in NAMES:
-        raise DataError(f"no data set is called {name!r}; there is {', '.join(map(repr, NAMES))}")
+        there_is = ", ".join(map(repr, NAMES))
+        raise DataError(f"no data set is called {name!r}{origin}; there is {there_is}")
     return name
 
 
@@ -143,9 +144,8 @@ def find(name: str) -> Path:
         except UnreachableError as error:
             raise UnreachableError(f"{error}\n\n{absence(name)}") from error
     if own not in (None, root):
-        warnings.warn(
-            f"{name} is not in {own} (VAELIB_DATA), so it is read from {root}", stacklevel=2
-        )
+        found = f"{name} is not in {own} (VAELIB_DATA), so it is read from {root}"
+        warnings.warn(found, stacklevel=4)  # where `load` was called
     return root
 
 
@@ -163,10 +163,7 @@ def choose(name: str | None = None) -> Choice:
     """
     global _stand_in
     asked = name or os.environ.get("VAELIB_DATASET")
-    try:
-        wanted = check_name(asked or DEFAULT)
-    except DataError as error:
-        raise error if name else DataError(f"{error} (VAELIB_DATASET says so)") from error
+    wanted = check_name(asked or DEFAULT, "" if name else " (VAELIB_DATASET says so)")
     if wanted == STAND_IN:
         return Choice(wanted, locate(wanted))
     if _stand_in is None or asked:
