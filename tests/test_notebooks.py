@@ -324,6 +324,7 @@ def run(*command):
 
 def nbval(path):
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=5", "-p", "no:cacheprovider"]
+    options += ["-p", "conftest"]  # ours, which pytest finds by itself for notebooks of the course
     return run("-m", "pytest", *options, path)
 
 
@@ -495,4 +496,15 @@ def test_nbval_fails_on_a_dead_kernel_within_its_cell_timeout(tmp_path):
     path = write_notebook(tmp_path / "dead.ipynb", "import os\nos._exit(1)", "x = 1")
     status, _, seconds = nbval(path)
     assert status == 1
+    assert seconds < 60
+
+
+def test_a_cell_that_swallows_the_interrupt_of_its_timeout_fails_all_the_same(tmp_path):
+    """As `train` does, which ends well when it is interrupted."""
+    source = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
+    path = write_notebook(tmp_path / "slow.ipynb", source, "assert False")
+    status, printed, seconds = nbval(path)
+    assert status == 1
+    assert "ran longer than --nbval-cell-timeout allows" in printed
+    assert "1 failed" in printed
     assert seconds < 60
