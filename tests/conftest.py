@@ -2,15 +2,13 @@
 
 import gzip
 import hashlib
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from jaxtyping import config, install_import_hook
-from mirror import Mirror
+from mirror import Mirror, idx
 
 with install_import_hook("vaelib", "beartype.beartype"):
     from vaelib import (  # noqa: F401  (all of them, so that the hook sees all of them)
@@ -57,11 +55,6 @@ def as_users_run() -> Iterator[None]:
 def digits() -> torch.Tensor:
     """2,000 training images of MNIST, or of glyphs where MNIST cannot be had."""
     return datasets.load(split="train").images[:2000]
-
-
-def idx(array: np.ndarray) -> bytes:
-    """An array of bytes in IDX form."""
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 @pytest.fixture

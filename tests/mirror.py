@@ -1,10 +1,18 @@
 """A real HTTP server on loopback that serves a data set's archives, and misbehaves on demand."""
 
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
+
 PAGE = b"<html><body>Please log in to use this network.</body></html>"
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array of bytes in IDX form, as a data set's files are."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 class Handler(BaseHTTPRequestHandler):

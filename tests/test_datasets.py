@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import idx
+from mirror import idx
 from safetensors.torch import save_file
 
 from vaelib import datasets, glyphs, sources, verification

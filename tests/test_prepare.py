@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from conftest import idx
+from mirror import idx
 
 from vaelib import datasets, download, glyphs, prepare, sources, verification
 
@@ -67,6 +67,14 @@ def test_prefetch_repairs_what_is_damaged(mirror, root, capsys, published):
     assert unpacked.with_name(unpacked.name + ".damaged").read_bytes() == b"broken"
     assert prepare.main(["verify", "mnist"]) == 0
     assert datasets.load("mnist").images.shape == (30, 784)
+
+
+def test_a_damaged_unpacked_file_beside_its_archive_needs_no_network(mirror, root):
+    plain = (root / FILES[0]).with_suffix("")
+    plain.write_bytes(b"broken")
+    assert prepare.main(["prefetch", "mnist"]) == 0
+    assert mirror.asked == []
+    assert not plain.exists()
 
 
 def test_prefetch_draws_damaged_glyphs_again(fresh):

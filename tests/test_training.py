@@ -299,11 +299,17 @@ class TestErrors:
 
         def mine(some, generator):
             calls.append(len(some))
-            return by_threshold(some)
+            return dynamically(some, generator)
 
         model, generator = small()
-        train(model, pixels, epochs=3, binarize=mine, test_images=pixels[:7], generator=generator)
+        settings = {"epochs": 3, "test_images": pixels[:7], "generator": generator}
+        state = torch.random.get_rng_state()
+        train(model, pixels, binarize=mine, **settings)
         assert calls == [60, 7] + [60, 7] * 3
+        assert torch.equal(torch.random.get_rng_state(), state)
+        twin, generator = small()
+        train(twin, pixels, binarize=dynamically, **settings | {"generator": generator})
+        assert torch.equal(weights(model), weights(twin)), "the trial used up the run's own noise"
 
     @pytest.mark.parametrize(
         "wrong", [lambda x, g: None, lambda x, g: x.numpy(), lambda x, g: x[0]]
