@@ -20,6 +20,14 @@ from vaelib.run import InterruptedTraining, NonFiniteError, interruptible, read_
 from vaelib.training import evaluate, train
 
 
+@pytest.fixture(autouse=True)
+def interrupts_arrive():
+    """Also where a shell that started the tests in the background has them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def small(seed=0, **settings):
     generator = torch.Generator().manual_seed(seed)
     sizes = {"hidden": 20, "latent": 2} | settings
@@ -145,6 +153,26 @@ class TestResume:
             assert torch.equal(weights(other), before), "it was touched before it was compared"
         with pytest.raises(ValueError, match=r"in torch.float32, now .* in torch.float64"):
             train(small()[0].double(), pixels, test_images=pixels[:9], resume=history, **SETTINGS)
+
+    def test_networks_of_ones_own_are_compared_by_their_weights(self, pixels, unbroken):
+        wide, _ = small(hidden=30)
+        for ours, theirs in zip(wide.children(), unbroken[0].children(), strict=True):
+            ours.settings = theirs.settings
+        with pytest.raises(ValueError, match=r"encoder.mean.weight has shape \(2, 20\), expected"):
+            train(wide, pixels, test_images=pixels[:9], resume=unbroken[1], **SETTINGS)
+
+    def test_what_happens_to_the_model_afterwards_does_not_touch_the_history(
+        self, pixels, unbroken
+    ):
+        model, generator = small()
+        settings = SETTINGS | {"test_images": pixels[:9], "generator": generator}
+        with pytest.warns(InterruptedTraining):
+            history = train(model, pixels, on_step=stop_at(6), **settings)
+        train(model, pixels, further=True, **settings)
+        for _ in range(2):
+            again, _ = small(seed=8)
+            train(again, pixels, resume=history, **settings)
+            assert torch.equal(weights(again), weights(unbroken[0]))
 
     @pytest.mark.parametrize("wrong", [True, 3, object()])
     @pytest.mark.usefixtures("as_users_run")
@@ -331,8 +359,9 @@ class TestInterrupt:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
     def test_a_real_ctrl_c_from_outside(self):
         script = """
-            import torch, warnings
+            import signal, torch, warnings
             from vaelib import training, vae
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             warnings.simplefilter("ignore")
             generator = torch.Generator().manual_seed(0)
             model = vae.dense(hidden=20, generator=generator)

@@ -96,10 +96,9 @@ class Run:
         self.seconds.append(self.elapsed())
 
     def state(self) -> State:
-        """A copy of where the run stands."""
-        copy = {name: value.clone() for name, value in self._tensors().items()}
+        """Where the run stands, apart from the model, which may be changed afterwards."""
         weights = {name: value.clone() for name, value in self.vae.state_dict().items()}
-        return State(weights, copy, self.settings | {"run": self.identity})
+        return State(weights, self._tensors(), self.settings | {"run": self.identity})
 
     def save(self, path: str | Path) -> None:
         """Write the model and where the run stands to `path`; see `vaelib.checkpoint.save`."""
