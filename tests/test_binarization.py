@@ -37,9 +37,47 @@ def test_dynamic_pixels_are_ink_as_often_as_their_intensity_says(generator):
 
 
 def test_dynamic_agrees_with_bernoulli_on_the_same_noise(pixels):
-    noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(5))
+    noise = b.byte_noise(pixels.shape, generator=torch.Generator().manual_seed(5))
     drawn = b.dynamically(pixels, torch.Generator().manual_seed(5))
-    assert torch.equal(drawn, b.bernoulli(b.intensity(pixels), noise))
+    middle_of_its_level = (noise + 0.5) / 255
+    assert torch.equal(drawn, b.bernoulli(b.intensity(pixels), middle_of_its_level))
+
+
+def test_all_255_levels_of_noise_are_equally_likely(generator):
+    count = 4_000_000
+    noise = b.byte_noise((count // 8, 8), generator=generator)
+    for bytes_of_a_word in (noise, noise[:, :1], noise[:, -1:]):
+        found = bytes_of_a_word.flatten().long().bincount(minlength=256)
+        assert found[255] == 0
+        expected = bytes_of_a_word.numel() / 255
+        chi_squared = ((found[:255] - expected) ** 2 / expected).sum()
+        assert abs(chi_squared - 254) < 5 * (2 * 254) ** 0.5
+    centred = noise.double() - 127
+    neighbours = (centred[:, 1:] * centred[:, :-1]).mean() / centred.square().mean()
+    assert abs(neighbours) < 5 / (count * 7 / 8) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (3, 5), (7, 784), (2, 3, 4)])
+def test_noise_has_any_shape(shape, generator):
+    noise = b.byte_noise(shape, generator=generator)
+    assert noise.shape == shape
+    assert noise.dtype == torch.uint8
+
+
+def test_noise_is_drawn_again_when_too_many_words_are_left_out(generator, monkeypatch):
+    calls, select = [], torch.Tensor.masked_select
+
+    def few(words, mask):
+        calls.append(len(words))
+        return select(words, mask)[: 1 if len(calls) == 1 else None]
+
+    monkeypatch.setattr(torch.Tensor, "masked_select", few)
+    assert b.byte_noise((4, 784), generator=generator).shape == (4, 784)
+    assert len(calls) == 2
+
+
+def test_noise_is_made_on_the_device_of_the_pixels():
+    assert b.dynamically(torch.zeros(2, 3, dtype=torch.uint8, device="meta")).is_meta
 
 
 def test_a_seed_repeats_and_another_differs(pixels):

@@ -524,7 +524,7 @@ class TestNonFinite:
             assert torch.equal(weights(model), start)
             assert model.trained_steps == 0
 
-    def test_the_copy_is_at_most_fifty_steps_old(self, pixels):
+    def test_the_copy_is_at_most_a_hundred_steps_old(self, pixels):
         model, generator = small()
         seen = {}
 

@@ -7,6 +7,9 @@ Three protocols, whose likelihoods must not be compared with one another:
 - *static*: those coins tossed once and kept (`freeze`).
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
@@ -50,22 +53,46 @@ def by_threshold(
 ) -> Float[Tensor, "*shape"]:
     """The threshold protocol on bytes: `threshold(intensity(pixels))`; draws nothing.
 
-    A byte exceeds half of 255 exactly when it is at least 128.
+    A byte exceeds half of 255 exactly when it is at least 128, that is when its top bit is set.
     """
     _check_bytes(pixels)
-    return (pixels >= 128).float()
+    return (pixels >> 7).float()
 
 
 def dynamically(
     pixels: UInt8[Tensor, "*shape"], generator: Generator | None = None
 ) -> Float[Tensor, "*shape"]:
-    """The dynamic protocol on bytes: `bernoulli(intensity(pixels), noise)` with fresh noise.
+    """The dynamic protocol on bytes: each pixel is ink with probability byte / 255, exactly.
 
+    As `bernoulli(intensity(pixels), noise)`, with fresh noise that is made of bytes itself.
     Burda, Grosse & Salakhutdinov 2016 (IWAE), section 5.
     """
     _check_bytes(pixels)
-    noise = torch.rand(pixels.shape, generator=generator, device=pixels.device)
-    return (noise < pixels / 255).float()
+    noise = byte_noise(pixels.shape, generator=generator, device=pixels.device)
+    return pixels.float().gt_(noise.float())  # in place: bools would cost more than the noise
+
+
+def byte_noise(
+    shape: Sequence[int],
+    *,
+    generator: Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> UInt8[Tensor, "*shape"]:
+    """Bytes from 0 to 254, all equally likely: one lies below `pixel` with chance pixel / 255.
+
+    On a CPU eight are cut from each random word, and words with a 255 in them left out: less
+    work than `torch.randint`, which draws a word for each byte.
+    """
+    if torch.device(device).type != "cpu":
+        return torch.randint(255, shape, dtype=torch.uint8, generator=generator, device=device)
+    count = math.prod(shape)
+    drawn = torch.empty(count * 17 // 128 + 8, dtype=torch.int64)  # a sixteenth to spare
+    drawn.random_(-(2**63), None, generator=generator)
+    fits = drawn.view(torch.uint8).view(-1, 8).amax(1) < 255
+    noise = drawn.masked_select(fits).view(torch.uint8)[:count]
+    if len(noise) < count:  # about never, as three words in a hundred have a 255
+        return byte_noise(shape, generator=generator)
+    return noise.view(shape)
 
 
 def freeze(

@@ -1,6 +1,7 @@
 """What a training run carries from step to step, so that it can stop anywhere and go on."""
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -17,10 +18,11 @@ from torch.optim import Optimizer
 
 from vaelib import checkpoint
 from vaelib.checkpoint import CheckpointError
+from vaelib.device import reading_waits
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.vae import VAE
 
-KEEP_EVERY = 50  # steps between two copies of parameters that gave a finite loss
+KEEP_EVERY = 100  # steps between two copies of parameters that gave a finite loss
 
 
 class NonFiniteError(FloatingPointError):
@@ -48,8 +50,9 @@ class State(NamedTuple):
 class Run:
     """A model in training: what moves it, and how far it has come.
 
-    `order` holds the images that the epoch has yet to visit, `total` the sums of the two terms
-    over those that it has; `train`, `test` and `seconds` have one entry for each finished epoch.
+    `order` holds the images that the epoch has yet to visit, `visited` the two terms of those
+    that it has, step by step; `train`, `test` and `seconds` have one entry for each finished
+    epoch.
     """
 
     vae: VAE
@@ -58,7 +61,7 @@ class Run:
     settings: dict[str, object]
     device: torch.device
     order: Tensor = field(init=False)
-    total: Float[Tensor, "2"] = field(init=False)
+    visited: list[Tensor | ElboTerms] = field(default_factory=list)
     step: int = 0
     train: list[Tensor] = field(default_factory=list)
     test: list[Tensor] = field(default_factory=list)
@@ -68,7 +71,6 @@ class Run:
         self.identity = uuid.uuid4().hex
         self._earlier = self.vae.trained_steps
         self.order = torch.empty(0, dtype=torch.int64, device=self.device)
-        self.total = torch.zeros(2, device=self.device)
         self._began = time.perf_counter()
         self._keep()
 
@@ -83,14 +85,19 @@ class Run:
 
     def count(self, terms: ElboTerms) -> None:
         """Note that a step was taken on the next images in order, with these terms."""
-        self.total += torch.stack(terms).sum(1)
+        self.visited.append(terms)
         self.order = self.order[len(terms.kl) :]
         self.step += 1
 
-    def finish_epoch(self, images: int, test: ElboTerms | None) -> None:
-        """Note the means over the epoch's `images`, and what was measured on test images."""
-        self.train.append(self.total / images)
-        self.total = torch.zeros_like(self.total)
+    def terms(self) -> Float[Tensor, "2 visited"]:
+        """Log-likelihood and KL of the images that the epoch has visited."""
+        parts = [torch.stack(tuple(terms)) for terms in self.visited]
+        return torch.cat(parts, 1) if parts else torch.zeros(2, 0, device=self.device)
+
+    def finish_epoch(self, test: ElboTerms | None) -> None:
+        """Note the means over the epoch's images, and what was measured on test images."""
+        self.train.append(self.terms().mean(1))
+        self.visited = []
         if test is not None:
             self.test.append(torch.stack(test))
         self.seconds.append(self.elapsed())
@@ -125,7 +132,8 @@ class Run:
         tensors = {name: value.clone() for name, value in state.tensors.items()}
         self._restore_optimizer(tensors)
         self.generator.set_state(tensors["generator"].cpu())
-        self.order, self.total = tensors["order"].to(self.device), tensors["total"].to(self.device)
+        self.order = tensors["order"].to(self.device)
+        self.visited = [tensors["terms"].to(self.device)]
         self.step = int(tensors["step"])
         self.train = list(tensors["train"].to(self.device))
         self.test = list(tensors["test"].to(self.device))
@@ -148,8 +156,8 @@ class Run:
                 f"expected an objective that returns terms of shape ({len(image)},), one value for "
                 f"each image of the batch, got {shapes[0]} and {shapes[1]}"
             )
-        if loss.isfinite():
-            if self.step % KEEP_EVERY == 0:
+        if reading_waits(self.device) or math.isfinite(loss.item()):
+            if self.step % KEEP_EVERY == 0 and not reading_waits(self.device):
                 self.check_parameters()
                 self._keep()
             self.vae.trained_steps = self._earlier + self.step + 1
@@ -164,6 +172,17 @@ class Run:
         }[tuple(finite)]
         self._give_up(self.step + 1, first, self._is_sound(image, noise))
 
+    def check_epoch(self) -> None:
+        """Raise as `check` does for what no step has looked at.
+
+        These are the parameters after the last step and, on an accelerator, the whole epoch.
+        """
+        if reading_waits(self.device) and not self.terms().isfinite().all():
+            self._give_up(self.step, "log-likelihood or KL", sound=False)
+        self.check_parameters()
+        if reading_waits(self.device):
+            self._keep()
+
     def check_parameters(self) -> None:
         """Raise `NonFiniteError` if the last step spoilt a parameter, and go back to good ones."""
         for name, value in self.vae.named_parameters():
@@ -177,8 +196,9 @@ class Run:
             for value, kept in zip(self.vae.state_dict().values(), self._kept, strict=True):
                 value.copy_(kept)
         self.vae.trained_steps = self._earlier + at
+        when = "by (it was not looked at before)" if reading_waits(self.device) else "at"
         raise NonFiniteError(
-            f"the loss is not a finite number in epoch {self.epoch}, at step {step:,}: {first} "
+            f"the loss is not a finite number in epoch {self.epoch}, {when} step {step:,}: {first} "
             f"went first. Likely causes: {CAUSES.get(first, CAUSES[None])} (The learning rate is "
             f"{self.settings['learning_rate']:g}; 0.001 is usual.) The model has its last good "
             f"parameters, those after step {at:,}. To try again, build a fresh model and change "
@@ -206,7 +226,7 @@ class Run:
         return moments | {
             "generator": self.generator.get_state(),
             "order": self.order,
-            "total": self.total,
+            "terms": self.terms(),
             "step": torch.tensor(self.step),
             "train": torch.stack(self.train) if self.train else torch.zeros(0, 2),
             "test": torch.stack(self.test) if self.test else torch.zeros(0, 2),
@@ -277,7 +297,7 @@ def read_state(path: str | Path) -> State:
     Raises `CheckpointError` if the file is no such checkpoint, or holds a model but no run.
     """
     vae, tensors, settings = checkpoint.load_run(path)
-    expected = {"generator", "order", "total", "step", "train", "test", "seconds", "elapsed"}
+    expected = {"generator", "order", "terms", "step", "train", "test", "seconds", "elapsed"}
     if lacking := expected - tensors.keys():
         raise CheckpointError(
             f"{path} holds a model but no run to resume ({', '.join(sorted(lacking))} missing); "

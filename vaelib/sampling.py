@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from vaelib.binarization import bernoulli
+from vaelib.device import generator_on
 from vaelib.encoder import reparameterize
 from vaelib.vae import VAE, evaluating
 
@@ -50,6 +51,7 @@ def sample_prior(vae: VAE, count: int, *, generator: Generator | None = None) ->
     if count < 1:
         raise ValueError(f"expected a count of at least 1, got {count}")
     like = next(vae.parameters())
+    generator = generator_on(like.device, generator)
     draw = dict(generator=generator, device=like.device, dtype=like.dtype)
     code = torch.randn(count, vae.latent, **draw)
     return sample(vae, code, torch.rand(count, vae.pixels, **draw))
@@ -65,6 +67,7 @@ def reconstruct(
     """Each image through the bottleneck and back: z ~ q(z|x), then an image from z."""
     with evaluating(vae):
         posterior = vae.encoder(image)
+    generator = generator_on(image.device, generator)
     draw = dict(generator=generator, device=image.device, dtype=image.dtype)
     code = reparameterize(posterior, torch.randn(posterior.mean.shape, **draw))
     return sample(vae, code, torch.rand(image.shape, **draw))

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from vaelib import checkpoint
 from vaelib.binarization import by_threshold, dynamically
 from vaelib.checkpoint import CheckpointError
+from vaelib.device import generator_on, keep_freed_memory
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.run import InterruptedTraining, Run, State, interruptible, read_state
 from vaelib.vae import VAE, evaluating
@@ -49,6 +50,7 @@ def train(
     objective: Objective = elbo,
     decoder_penalty: float = 0.0,
     test_images: UInt8[Tensor, "test pixel"] | None = None,
+    device: str | torch.device | None = None,
     generator: Generator | None = None,
     save_to: str | Path | None = None,
     save_every: int = 1,
@@ -62,6 +64,10 @@ def train(
     Each epoch visits all images once in a fresh order. The loss adds `decoder_penalty` · Σθ²
     over the decoder's parameters (the blog post has 0.01). `generator` decides order,
     binarization and latent noise, so one seed repeats a run exactly on one machine.
+
+    `device`, such as "cuda" or "mps", is where to train; it is where the model is unless given.
+    The model is moved there and stays, and so are all the images, as bytes, for the time of the
+    call. On an accelerator values are read once an epoch, so that it never waits for the host.
 
     `on_step(step, terms)` follows every step with the batch's terms, `on_epoch(epoch, history)`
     every epoch with the history so far; both count from 1.
@@ -93,6 +99,7 @@ def train(
             f"least 0, got {epochs}, {batch_size}, {save_every} and {decoder_penalty}"
         )
     save_to = _check_target(vae, save_to)
+    device = torch.device(device or next(vae.parameters()).device)
     settings = dict(
         batch_size=batch_size,
         learning_rate=float(learning_rate),
@@ -102,12 +109,18 @@ def train(
         binarize=_name(binarize),
         images=_fingerprint(images),
         test_images=_fingerprint(test_images),
+        device=device.type,
     )
-    generator = generator or _default_generator(images.device)
-    draw = dict(generator=generator, device=images.device)
+    vae.to(device)
+    images = images.to(device)
+    test_images = None if test_images is None else test_images.to(device)
+    keep_freed_memory()
+    generator = generator_on(device, generator)
+    draw = dict(generator=generator, device=device)
     dtype = next(vae.parameters()).dtype
-    optimizer = torch.optim.Adam(vae.parameters(), lr=float(learning_rate), fused=True)
-    run = Run(vae, optimizer, generator, settings, images.device)
+    fused = device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
+    optimizer = torch.optim.Adam(vae.parameters(), lr=float(learning_rate), fused=fused)
+    run = Run(vae, optimizer, generator, settings, device)
     if state := _state_to_resume(vae, resume, save_to, further):
         run.restore(state)
 
@@ -115,9 +128,9 @@ def train(
         while run.epoch <= epochs and not stop.requested:
             if not len(run.order):
                 run.order = torch.randperm(len(images), **draw)
-            for index in run.order.split(batch_size):
-                image = binarize(images[index], generator).to(dtype)
-                noise = torch.randn(len(index), vae.latent, dtype=dtype, **draw)
+            for pixels in images.index_select(0, run.order).split(batch_size):
+                image = binarize(pixels, generator).to(dtype)
+                noise = torch.randn(len(image), vae.latent, dtype=dtype, **draw)
                 terms = objective(vae, image, noise)
                 loss = -terms.bound.mean()
                 if decoder_penalty:
@@ -131,13 +144,13 @@ def train(
                 stop.during(on_step, run.step, terms)
                 if stop.requested:
                     break
-            run.check_parameters()
+            run.check_epoch()
             if len(run.order):
                 break
             tested = None
             if test_images is not None:
                 tested = _means(_evaluate(vae, test_images, binarize))
-            run.finish_epoch(len(images), tested)
+            run.finish_epoch(tested)
             if save_to and (len(run.seconds) % save_every == 0 or len(run.seconds) == epochs):
                 _save(run, save_to)
             stop.during(on_epoch, len(run.seconds), _history(run))
@@ -158,10 +171,11 @@ def evaluate(
 ) -> ElboTerms:
     """The bound's terms for each image of a data set, from one latent sample each, in nats.
 
-    Without a `generator` the noise is that of seed 0, so that two epochs of one model, or two
-    models with the same latent size, meet the same noise (given the same batch size and
-    binarization, since noise is drawn batch by batch). Raises TypeError unless images are
-    uint8, ValueError for images of another shape and a binarization that leaves grey.
+    Computed where the model is. Without a `generator` the noise is that of seed 0, so that two
+    epochs of one model, or two models with the same latent size, meet the same noise (given the
+    same batch size and binarization, since noise is drawn batch by batch). Raises TypeError
+    unless images are uint8, ValueError for images of another shape and a binarization that
+    leaves grey.
     """
     check_pixels(images, vae.pixels, binarize)
     return _evaluate(vae, images, binarize, batch_size, generator)
@@ -175,11 +189,12 @@ def _evaluate(
     batch_size: int = 1000,
     generator: Generator | None = None,
 ) -> ElboTerms:
-    generator = generator or Generator(images.device).manual_seed(0)
     like, parts = next(vae.parameters()), []
-    draw = dict(generator=generator, device=images.device, dtype=like.dtype)
+    generator = generator_on(like.device, generator or Generator().manual_seed(0))
+    draw = dict(generator=generator, device=like.device, dtype=like.dtype)
+    keep_freed_memory()
     with evaluating(vae):
-        for pixels in images.split(batch_size):
+        for pixels in images.to(like.device).split(batch_size):
             image = binarize(pixels, generator).to(like.dtype)
             noise = torch.randn(len(pixels), vae.latent, **draw)
             parts.append(elbo(vae, image, noise))
@@ -250,15 +265,6 @@ def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold)
                 "towards coins that are unsure (notebook 1). Use by_threshold or dynamically "
                 "from vaelib.binarization"
             )
-
-
-def _default_generator(device: torch.device) -> Generator:
-    """The global generator on the CPU, as PyTorch has it; elsewhere one that starts anywhere."""
-    if device.type == "cpu":
-        return torch.default_generator
-    generator = Generator(device)
-    generator.seed()
-    return generator
 
 
 def _name(function: Callable) -> str:

@@ -1,0 +1,135 @@
+"""The benchmark's tables, as README.md here has them, and its picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from benchmarks.speed import CONTENDERS, reach
+
+COLORS = {"floor": "#999999", "bare": "#56B4E9", "vaelib": "#0072B2", "usual": "#D55E00"}
+LABELS = {
+    "floor": "matrix products alone (floor)",
+    "bare": "a bare PyTorch script",
+    "vaelib": "vaelib.training.train",
+    "usual": "the usual DataLoader loop",
+}
+
+
+def tables(runs: list[dict]) -> str:
+    """All numbers of the newest of `runs`, and what was to be reached in each, in Markdown."""
+    run = runs[-1]
+    parts = [_machine(run["facts"]), _epochs(run), _others(run), _reach(runs)]
+    return "\n\n".join(parts)
+
+
+def _machine(facts: dict) -> str:
+    return (
+        f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, "
+        f"{facts['system']}; Python {facts['python']}, torch {facts['torch']}; "
+        f"{facts['images']:,} images of {facts['dataset']}, {facts['rounds']} rounds, "
+        f"{facts['date']}. Medians, with the least and the greatest in brackets."
+    )
+
+
+def _table(*rows: Sequence[object]) -> str:
+    head, *body = (f"| {' | '.join(map(str, row))} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
+
+
+def _epochs(run: dict) -> str:
+    quotients = ("vaelib / floor", "vaelib / bare", "usual / vaelib")
+    rows = [
+        [epoch["setting"]]
+        + [_range(epoch["seconds"][name]) for name in CONTENDERS]
+        + [_range(epoch[name]) for name in quotients]
+        for epoch in run["epochs"]
+    ]
+    return _table(("seconds an epoch", *CONTENDERS, *quotients), *rows)
+
+
+def _others(run: dict) -> str:
+    images, width = run["growth"]
+    evaluated, binarized = run["evaluation"], run["binarization"]
+    rows = [
+        ("an epoch by threshold, seconds", _range(binarized["seconds"]["threshold"])),
+        ("an epoch by fresh coins, seconds", _range(binarized["seconds"]["dynamic"])),
+        ("fresh coins / threshold", _range(binarized["dynamic / threshold"])),
+        ("ELBO of the test images, seconds", _range(evaluated["seconds"]["elbo"])),
+        ("ELBO / its products", _range(evaluated["elbo / floor"])),
+        (
+            f"importance-weighted bound, {evaluated['samples']} samples, seconds",
+            _range(evaluated["seconds"]["importance"]),
+        ),
+        ("importance-weighted bound / its products", _range(evaluated["importance / floor"])),
+        (f"exponent of time in images, {_sizes(images)}", _range(images["exponent"])),
+        (f"exponent of time in hidden units, {_sizes(width)}", _range(width["exponent"])),
+        ("import torch, seconds", _range(run["import"]["torch_seconds"])),
+        ("import vaelib after it, seconds", _range(run["import"]["vaelib_seconds"])),
+    ]
+    rows += [(f"peak memory above imports, MB: {task}", mb) for task, mb in run["memory"].items()]
+    return _table(("what", "measured"), *rows)
+
+
+def _reach(runs: list[dict]) -> str:
+    rows = []
+    for found in zip(*(reach(run) for run in runs), strict=True):
+        what, _, low, high = found[0]
+        allowed = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+        cells = [f"{value:.3g}{'' if low <= value <= high else ' ✗'}" for _, value, *_ in found]
+        rows.append((what, allowed, *cells))
+    return _table(("aim", "allowed", *(f"run {n + 1}" for n in range(len(runs)))), *rows)
+
+
+def _range(values: dict[str, float]) -> str:
+    return f"{values['median']:.3g} ({values['least']:.3g}–{values['greatest']:.3g})"
+
+
+def _sizes(row: dict) -> str:
+    sizes = [int(size) for size in row["seconds"]]
+    return f"{sizes[0]:,} to {sizes[-1]:,}"
+
+
+def draw(runs: list[dict], path: Path) -> None:
+    """The newest run as one picture: seconds an epoch, and growth on logarithmic axes."""
+    run = runs[-1]
+    figure, (bars, *lines) = plt.subplots(
+        1, 3, figsize=(12, 3.8), width_ratios=[2, 1, 1], layout="constrained"
+    )
+    _bars(bars, run)
+    for axes, row, label in zip(
+        lines, run["growth"], ("training images", "hidden units"), strict=True
+    ):
+        _growth(axes, row, label)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _bars(axes, run: dict) -> None:
+    for row, epoch in enumerate(run["epochs"]):
+        for place, name in enumerate(CONTENDERS):
+            at, found = row + 0.2 * (place - 1.5), epoch["seconds"][name]
+            error = [[found["median"] - found["least"]], [found["greatest"] - found["median"]]]
+            axes.barh(
+                at, found["median"], 0.18, xerr=error, color=COLORS[name],
+                label=LABELS[name] if row == 0 else None,
+            )  # fmt: skip
+            axes.text(found["greatest"], at, f" {found['median']:.3g} s", va="center", size=8)
+    axes.set_yticks(range(len(run["epochs"])), [row["setting"] for row in run["epochs"]])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set(title="One epoch of 60,000 digits", xlabel="seconds (median, least to greatest)")
+    axes.legend(loc="lower right", fontsize=8)
+
+
+def _growth(axes, row: dict, label: str) -> None:
+    sizes = [int(size) for size in row["seconds"]]
+    medians = [found["median"] for found in row["seconds"].values()]
+    axes.loglog(sizes, medians, "o-", color=COLORS["vaelib"])
+    linear = [medians[-1] * size / sizes[-1] for size in sizes]
+    axes.loglog(sizes, linear, ":", color="#666666", label="proportional")
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=30, size=8)
+    axes.minorticks_off()
+    axes.set(title=f"exponent {row['exponent']['median']:.2f}", xlabel=label)
+    axes.set_ylabel("seconds an epoch")
+    axes.legend(fontsize=8)

@@ -1,0 +1,168 @@
+"""Where the time of training goes: `python -m benchmarks` (eight minutes on two cores).
+
+Races `vaelib.training.train` against the matrix products alone, against a bare script and
+against the usual tutorial's loop, then measures binarization, evaluation, growth and memory.
+Prints tables, and writes speed.json and speed.png into a folder. README.md here says how each
+number is taken.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from benchmarks import memory
+from benchmarks.contenders import Setting, bare, floor, forward_floor, ours, usual, write_idx
+from benchmarks.timing import facts, race, ratios, slope, spread
+from vaelib import datasets
+from vaelib.binarization import dynamically
+from vaelib.evaluation import CODES_AT_ONCE, importance_weighted_bound
+from vaelib.training import evaluate
+
+HOME = Path(__file__).parent
+RUNS = 3  # a file keeps so many, newest last
+POST = Setting("the post's network, batch 100")
+SETTINGS = (
+    POST,
+    Setting("784-400-20 ReLU, batch 128", 400, 20, "relu", 128),
+    Setting("the post's network, batch 500", batch_size=500),
+)
+CONTENDERS = ("floor", "bare", "vaelib", "usual")
+COUNTS = (15_000, 30_000, 60_000, 120_000, 240_000)
+WIDTHS = (125, 250, 500, 1000, 2000)
+SAMPLES = 100
+
+
+def measure(train, test, folder: str, rounds: int, counts=COUNTS, widths=WIDTHS) -> dict:
+    """All measurements on the images `train` and `test`; the usual loop reads from `folder`."""
+    few = min(rounds, 3)  # growth takes longest, and its exponents spread least
+    return {
+        "facts": facts() | {"rounds": rounds, "images": len(train), "test_images": len(test)},
+        "epochs": [epochs(setting, train, folder, rounds) for setting in SETTINGS],
+        "binarization": binarization(train, rounds),
+        "evaluation": evaluation(test, rounds),
+        "growth": [
+            growth("images", counts, few, lambda n: ours(POST, _repeat(train, n))),
+            growth("width", widths, few, lambda n: ours(POST._replace(hidden=n), train)),
+        ],
+    }
+
+
+def epochs(setting: Setting, images, folder: str, rounds: int) -> dict:
+    """One epoch of one setting by each contender: seconds, and ratios within a round."""
+    seconds = race(
+        {
+            "floor": floor(setting, len(images)),
+            "bare": bare(setting, images),
+            "vaelib": ours(setting, images),
+            "usual": usual(setting, folder),
+        },
+        rounds,
+    )
+    return {
+        "setting": setting.name,
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "vaelib / floor": spread(ratios(seconds["vaelib"], seconds["floor"])),
+        "vaelib / bare": spread(ratios(seconds["vaelib"], seconds["bare"])),
+        "usual / vaelib": spread(ratios(seconds["usual"], seconds["vaelib"])),
+    }
+
+
+def binarization(images, rounds: int) -> dict:
+    """An epoch by threshold and one by fresh coins, at the post's setting."""
+    by = {"threshold": ours(POST, images), "dynamic": ours(POST, images, binarize=dynamically)}
+    seconds = race(by, rounds)
+    return {
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "dynamic / threshold": spread(ratios(seconds["dynamic"], seconds["threshold"])),
+    }
+
+
+def evaluation(images, rounds: int) -> dict:
+    """The ELBO and the importance-weighted bound of all images, and the products of each."""
+    model = POST.model()
+    seconds = race(
+        {
+            "elbo": lambda: evaluate(model, images),
+            "elbo floor": forward_floor(POST, 1000, len(images), 1),
+            "importance": lambda: importance_weighted_bound(model, images, samples=SAMPLES),
+            "importance floor": forward_floor(POST, CODES_AT_ONCE, len(images), SAMPLES),
+        },
+        rounds,
+    )
+    return {
+        "samples": SAMPLES,
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "elbo / floor": spread(ratios(seconds["elbo"], seconds["elbo floor"])),
+        "importance / floor": spread(ratios(seconds["importance"], seconds["importance floor"])),
+    }
+
+
+def growth(what: str, sizes, rounds: int, contender) -> dict:
+    """How the seconds of an epoch grow: medians at each size, and the exponent in each round."""
+    seconds = race({str(size): contender(size) for size in sizes}, rounds)
+    exponents = [slope(sizes, times) for times in zip(*seconds.values(), strict=True)]
+    return {
+        "what": what,
+        "seconds": {size: spread(values) for size, values in seconds.items()},
+        "exponent": spread(exponents),
+    }
+
+
+def processes(folder: str) -> dict:
+    """Peak memory above the imports in MB, and what importing takes, each in its own process."""
+    reports = {task: memory.measure(task, folder) for task in memory.TASKS}
+    return {
+        "memory": {task: round(report["above_imports"]) for task, report in reports.items()},
+        "import": {
+            "torch_seconds": spread([r["torch_seconds"] for r in reports.values()]),
+            "vaelib_seconds": spread([r["vaelib_seconds"] for r in reports.values()]),
+            "torchvision": any(r["torchvision"] for r in reports.values()),
+        },
+    }
+
+
+def reach(run: dict) -> list[tuple[str, float, float, float]]:
+    """What this project set out to reach: (what, measured, least, greatest that is allowed)."""
+    small, tutorial, large = run["epochs"]
+    far = float("inf")
+    return [
+        ("vaelib / floor, batch 100", small["vaelib / floor"]["median"], 0, 1.7),
+        ("vaelib / floor, batch 500", large["vaelib / floor"]["median"], 0, 1.3),
+        ("usual / vaelib, 784-400-20", tutorial["usual / vaelib"]["median"], 4.5, far),
+        ("dynamic / threshold", run["binarization"]["dynamic / threshold"]["median"], 0, 1.05),
+        ("importance / floor", run["evaluation"]["importance / floor"]["median"], 0, 1.3),
+        ("exponent in images", run["growth"][0]["exponent"]["median"], 0.95, 1.05),
+        ("training, MB above imports", run["memory"]["train"], 0, 450),
+        ("import vaelib, seconds", run["import"]["vaelib_seconds"]["median"], 0, 0.3),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--into", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
+    parser.add_argument(
+        "--again", action="store_true", help=f"keep the file's runs, up to {RUNS}, and add one"
+    )
+    options = parser.parse_args()
+    train, test = datasets.load(split="train"), datasets.load(split="test")
+    with tempfile.TemporaryDirectory() as folder:
+        write_idx(folder, train.images, train.labels)
+        run = measure(train.images, test.images, folder, options.rounds) | processes(folder)
+    run["facts"]["dataset"] = train.name
+    path = options.into / "speed.json"
+    earlier = json.loads(path.read_text())["runs"] if options.again and path.exists() else []
+    options.into.mkdir(parents=True, exist_ok=True)
+    runs = [*earlier, run][-RUNS:]
+    path.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+
+    from benchmarks import report
+
+    report.draw(runs, options.into / "speed.png")
+    print(report.tables(runs))
+    print(f"\nWritten: {path} and speed.png beside it")
+
+
+def _repeat(images, count: int):
+    return images.repeat(-(-count // len(images)), 1)[:count]
