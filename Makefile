@@ -23,7 +23,7 @@ export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAE
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test offline lint unit notebooks lab refresh measure clean renew
+.PHONY: help run test offline lint unit notebooks lab refresh measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ refresh: $(READY)  ## execute the notebooks in place and normalise them
 
 measure: $(READY)  ## train the variants that notebook 5 compares, on MNIST and glyphs (minutes)
 	$(BIN)/python -m benchmarks.objectives
+
+bench: $(READY)  ## race training against its products and the usual loop; tables and picture (minutes)
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove what was built (not .venv, not the data)
 	rm -rf build .hypothesis .pytest_cache .ruff_cache

@@ -15,12 +15,23 @@ LABELS = {
     "usual": "the usual DataLoader loop",
 }
 
+BEGIN = "<!-- tables: written by python -m benchmarks, see tests/test_benchmarks.py -->"
+END = "<!-- end of tables -->"
+
 
 def tables(runs: list[dict]) -> str:
     """All numbers of the newest of `runs`, and what was to be reached in each, in Markdown."""
     run = runs[-1]
-    parts = [_machine(run["facts"]), _epochs(run), _others(run), _reach(runs)]
+    parts = [_machine(run["facts"]), _epochs(run), _shares(run), _others(run), _reach(runs)]
     return "\n\n".join(parts)
+
+
+def insert(runs: list[dict], page: Path) -> None:
+    """Put the tables between the two marks of `page`, if there is such a page."""
+    if page.exists():
+        before, begin, rest = page.read_text().partition(BEGIN)
+        _, end, after = rest.partition(END)
+        page.write_text(f"{before}{begin}\n\n{tables(runs)}\n\n{end}{after}")
 
 
 def _machine(facts: dict) -> str:
@@ -46,6 +57,13 @@ def _epochs(run: dict) -> str:
         for epoch in run["epochs"]
     ]
     return _table(("seconds an epoch", *CONTENDERS, *quotients), *rows)
+
+
+def _shares(run: dict) -> str:
+    found = run["shares"]
+    heaps = next(iter(found.values()))
+    rows = ((heap, *(f"{shares[heap]:.1f}" for shares in found.values())) for heap in heaps)
+    return _table(("percent of vaelib's epoch, profiled", *found), *rows)
 
 
 def _others(run: dict) -> str:

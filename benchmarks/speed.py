@@ -1,7 +1,8 @@
 """Where the time of training goes: `python -m benchmarks` (eight minutes on two cores).
 
 Races `vaelib.training.train` against the matrix products alone, against a bare script and
-against the usual tutorial's loop, then measures binarization, evaluation, growth and memory.
+against the usual tutorial's loop, then measures where a step's time goes, binarization,
+evaluation, growth and memory.
 Prints tables, and writes speed.json and speed.png into a folder. README.md here says how each
 number is taken.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from benchmarks import memory
 from benchmarks.contenders import Setting, bare, floor, forward_floor, ours, usual, write_idx
+from benchmarks.shares import shares
 from benchmarks.timing import facts, race, ratios, slope, spread
 from vaelib import datasets
 from vaelib.binarization import dynamically
@@ -39,6 +41,7 @@ def measure(train, test, folder: str, rounds: int, counts=COUNTS, widths=WIDTHS)
     return {
         "facts": facts() | {"rounds": rounds, "images": len(train), "test_images": len(test)},
         "epochs": [epochs(setting, train, folder, rounds) for setting in SETTINGS],
+        "shares": {setting.name: shares(setting, train) for setting in SETTINGS},
         "binarization": binarization(train, rounds),
         "evaluation": evaluation(test, rounds),
         "growth": [
@@ -160,6 +163,7 @@ def main() -> None:
     from benchmarks import report
 
     report.draw(runs, options.into / "speed.png")
+    report.insert(runs, options.into / "README.md")
     print(report.tables(runs))
     print(f"\nWritten: {path} and speed.png beside it")
 

@@ -549,6 +549,32 @@ class TestNonFinite:
             )
         assert torch.equal(weights(model), seen[100])
 
+    def test_an_accelerator_is_looked_at_once_an_epoch(self, pixels, monkeypatch):
+        monkeypatch.setattr("vaelib.run.reading_waits", lambda device: True)
+        model, generator = small()
+        seen = {}
+
+        def overflows(model, image, noise):
+            terms = elbo(model, image, noise)
+            return terms._replace(kl=terms.kl / (len(seen) != 4))
+
+        with pytest.raises(
+            NonFiniteError,
+            match=r"in epoch 3, at step 6 or before: log-likelihood or KL.*those after step 4",
+        ):
+            train(
+                model,
+                pixels,
+                epochs=9,
+                batch_size=30,
+                objective=overflows,
+                generator=generator,
+                on_step=lambda step, terms: seen.update({step: weights(model)}),
+            )
+        assert len(seen) == 6
+        assert torch.equal(weights(model), seen[4])
+        assert model.trained_steps == 4
+
     def test_a_gradient_that_spoils_the_last_step_is_found(self, pixels):
         def bad_slope(model, image, noise):
             terms = elbo(model, image, noise)

@@ -3,6 +3,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vaelib import vae
 from vaelib.binarization import by_threshold, dynamically, intensity
@@ -249,6 +250,94 @@ def test_throttle_lets_one_call_through_each_period(monkeypatch):
 
 def test_sum_of_squares_by_hand():
     assert sum_of_squares([torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])]) == 14
+
+
+class Reads(TorchDispatchMode):
+    """Counts the operations whose result the host must wait for."""
+
+    waiting = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), settings=None):
+        name = function.name().split("::")[-1].split(".")[0]
+        self.count += name in self.waiting
+        return function(*arguments, **(settings or {}))
+
+
+@pytest.fixture
+def behind(monkeypatch):
+    """The CPU stands for an accelerator: to read a value is to wait for it."""
+    for module in ("run", "encoder"):
+        monkeypatch.setattr(f"vaelib.{module}.reading_waits", lambda device: True)
+
+
+class TestAccelerator:
+    def reads(self, pixels):
+        """How many values had been read after each of an epoch's four steps, in two epochs."""
+        model, generator = small()
+        counts, before = [], torch.get_num_threads()
+        with Reads() as reads:
+            train(
+                model,
+                pixels,
+                epochs=2,
+                batch_size=16,
+                binarize=dynamically,
+                decoder_penalty=0.01,
+                generator=generator,
+                on_step=lambda step, terms: counts.append(reads.count),
+            )
+        assert torch.get_num_threads() == before
+        return counts[:4], counts[4:]
+
+    @pytest.mark.usefixtures("behind")
+    def test_nothing_is_read_within_an_epoch(self, pixels, monkeypatch):
+        # a generator's bytes are cut to length on the CPU alone
+        monkeypatch.setattr("vaelib.training.by_threshold", by_threshold)
+        first, second = self.reads(pixels)
+        draws = [count - first[0] for count in first]
+        assert draws == [count - second[0] for count in second]
+        assert draws == [0, 1, 2, 3], "one masked_select a batch, which the CPU's coins need"
+
+    def test_on_the_cpu_every_step_is_looked_at(self, pixels):
+        first, _ = self.reads(pixels)
+        assert first[1] - first[0] > 4
+
+    @pytest.mark.usefixtures("as_users_run")
+    def test_an_epoch_runs_where_no_value_can_be_read(self, pixels, monkeypatch):
+        class EnoughError(Exception):
+            pass
+
+        def stop(step, terms):
+            assert terms.kl.is_meta
+            if step == 4:
+                raise EnoughError
+
+        monkeypatch.setattr("vaelib.training.generator_on", lambda device, generator: None)
+        model, _ = small()
+        with pytest.raises(EnoughError):
+            train(
+                model,
+                pixels,
+                epochs=1,
+                batch_size=16,
+                binarize=dynamically,
+                device="meta",
+                on_step=stop,
+            )
+        assert all(value.is_meta for value in model.parameters())
+
+    @pytest.mark.usefixtures("behind")
+    def test_the_result_is_the_same(self, pixels):
+        model, generator = small()
+        history = train(model, pixels, epochs=2, generator=generator, device="cpu")
+        twin, generator = small()
+        assert torch.equal(history.train.bound, train(twin, pixels, epochs=2,
+                                                      generator=generator).train.bound)  # fmt: skip
+        assert torch.equal(weights(model), weights(twin))
 
 
 @pytest.mark.usefixtures("as_users_run")

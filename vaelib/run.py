@@ -196,9 +196,9 @@ class Run:
             for value, kept in zip(self.vae.state_dict().values(), self._kept, strict=True):
                 value.copy_(kept)
         self.vae.trained_steps = self._earlier + at
-        when = "by (it was not looked at before)" if reading_waits(self.device) else "at"
+        when = f"at step {step:,}" + (" or before" if reading_waits(self.device) else "")
         raise NonFiniteError(
-            f"the loss is not a finite number in epoch {self.epoch}, {when} step {step:,}: {first} "
+            f"the loss is not a finite number in epoch {self.epoch}, {when}: {first} "
             f"went first. Likely causes: {CAUSES.get(first, CAUSES[None])} (The learning rate is "
             f"{self.settings['learning_rate']:g}; 0.001 is usual.) The model has its last good "
             f"parameters, those after step {at:,}. To try again, build a fresh model and change "
