@@ -146,7 +146,7 @@ class TestSpeed:
     def test_the_page_has_the_committed_results(self):
         home = Path(speed.__file__).parent
         runs = json.loads((home / "speed.json").read_text())["runs"]
-        assert len(runs) == speed.RUNS
+        assert 1 <= len(runs) <= speed.RUNS
         assert len({run["facts"]["processor"] for run in runs}) == 1
         assert {run["facts"]["dataset"] for run in runs} == {"mnist"}
         page = (home / "README.md").read_text()

@@ -50,8 +50,8 @@ class State(NamedTuple):
 class Run:
     """A model in training: what moves it, and how far it has come.
 
-    `order` holds the images that the epoch has yet to visit, `visited` the two terms of those
-    that it has, step by step; `train`, `test` and `seconds` have one entry for each finished
+    `order` holds the images that the epoch has yet to visit, `total` the sums of the two terms
+    over those that it has; `train`, `test` and `seconds` have one entry for each finished
     epoch.
     """
 
@@ -61,7 +61,7 @@ class Run:
     settings: dict[str, object]
     device: torch.device
     order: Tensor = field(init=False)
-    visited: list[Tensor | ElboTerms] = field(default_factory=list)
+    total: Float[Tensor, "2"] = field(init=False)
     step: int = 0
     train: list[Tensor] = field(default_factory=list)
     test: list[Tensor] = field(default_factory=list)
@@ -71,6 +71,7 @@ class Run:
         self.identity = uuid.uuid4().hex
         self._earlier = self.vae.trained_steps
         self.order = torch.empty(0, dtype=torch.int64, device=self.device)
+        self.total = torch.zeros(2, device=self.device)
         self._began = time.perf_counter()
         self._keep()
 
@@ -85,19 +86,14 @@ class Run:
 
     def count(self, terms: ElboTerms) -> None:
         """Note that a step was taken on the next images in order, with these terms."""
-        self.visited.append(terms)
+        self.total += torch.stack(terms).sum(1)
         self.order = self.order[len(terms.kl) :]
         self.step += 1
 
-    def terms(self) -> Float[Tensor, "2 visited"]:
-        """Log-likelihood and KL of the images that the epoch has visited."""
-        parts = [torch.stack(tuple(terms)) for terms in self.visited]
-        return torch.cat(parts, 1) if parts else torch.zeros(2, 0, device=self.device)
-
-    def finish_epoch(self, test: ElboTerms | None) -> None:
-        """Note the means over the epoch's images, and what was measured on test images."""
-        self.train.append(self.terms().mean(1))
-        self.visited = []
+    def finish_epoch(self, images: int, test: ElboTerms | None) -> None:
+        """Note the means over the epoch's `images`, and what was measured on test images."""
+        self.train.append(self.total / images)
+        self.total = torch.zeros_like(self.total)
         if test is not None:
             self.test.append(torch.stack(test))
         self.seconds.append(self.elapsed())
@@ -132,8 +128,7 @@ class Run:
         tensors = {name: value.clone() for name, value in state.tensors.items()}
         self._restore_optimizer(tensors)
         self.generator.set_state(tensors["generator"].cpu())
-        self.order = tensors["order"].to(self.device)
-        self.visited = [tensors["terms"].to(self.device)]
+        self.order, self.total = tensors["order"].to(self.device), tensors["total"].to(self.device)
         self.step = int(tensors["step"])
         self.train = list(tensors["train"].to(self.device))
         self.test = list(tensors["test"].to(self.device))
@@ -177,7 +172,7 @@ class Run:
 
         These are the parameters after the last step and, on an accelerator, the whole epoch.
         """
-        if reading_waits(self.device) and not self.terms().isfinite().all():
+        if reading_waits(self.device) and not self.total.isfinite().all():
             self._give_up(self.step, "log-likelihood or KL", sound=False)
         self.check_parameters()
         if reading_waits(self.device):
@@ -226,7 +221,7 @@ class Run:
         return moments | {
             "generator": self.generator.get_state(),
             "order": self.order,
-            "terms": self.terms(),
+            "total": self.total,
             "step": torch.tensor(self.step),
             "train": torch.stack(self.train) if self.train else torch.zeros(0, 2),
             "test": torch.stack(self.test) if self.test else torch.zeros(0, 2),
@@ -297,7 +292,7 @@ def read_state(path: str | Path) -> State:
     Raises `CheckpointError` if the file is no such checkpoint, or holds a model but no run.
     """
     vae, tensors, settings = checkpoint.load_run(path)
-    expected = {"generator", "order", "terms", "step", "train", "test", "seconds", "elapsed"}
+    expected = {"generator", "order", "total", "step", "train", "test", "seconds", "elapsed"}
     if lacking := expected - tensors.keys():
         raise CheckpointError(
             f"{path} holds a model but no run to resume ({', '.join(sorted(lacking))} missing); "

@@ -67,7 +67,8 @@ def train(
 
     `device`, such as "cuda" or "mps", is where to train; it is where the model is unless given.
     The model is moved there and stays, and so are all the images, as bytes, for the time of the
-    call. On an accelerator values are read once an epoch, so that it never waits for the host.
+    call. On an accelerator values are read once an epoch, so that in between neither waits for
+    the other; a loss that is no number is then found at the epoch's end.
 
     `on_step(step, terms)` follows every step with the batch's terms, `on_epoch(epoch, history)`
     every epoch with the history so far; both count from 1.
@@ -150,7 +151,7 @@ def train(
             tested = None
             if test_images is not None:
                 tested = _means(_evaluate(vae, test_images, binarize))
-            run.finish_epoch(tested)
+            run.finish_epoch(len(images), tested)
             if save_to and (len(run.seconds) % save_every == 0 or len(run.seconds) == epochs):
                 _save(run, save_to)
             stop.during(on_epoch, len(run.seconds), _history(run))
