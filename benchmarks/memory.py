@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 
 MEGABYTE = 2**20
-
-
 TASKS = (
     "train",
     "train dynamically",
@@ -23,7 +21,7 @@ TASKS = (
 def measure(task: str, folder: str) -> dict[str, float]:
     """Run `task` in a fresh process; its report (see `main`). `folder` is the usual loop's."""
     command = [sys.executable, "-m", "benchmarks.memory", task, folder]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -2,9 +2,8 @@
 
 Races `vaelib.training.train` against the matrix products alone, against a bare script and
 against the usual tutorial's loop, then measures where a step's time goes, binarization,
-evaluation, growth and memory.
-Prints tables, and writes speed.json and speed.png into a folder. README.md here says how each
-number is taken.
+evaluation, growth and memory. Prints tables, and writes speed.json and speed.png into a folder.
+README.md here says how each number is taken.
 """
 
 import argparse
@@ -12,7 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import memory
+from benchmarks import memory, report
 from benchmarks.contenders import Setting, bare, floor, forward_floor, ours, usual, write_idx
 from benchmarks.shares import shares
 from benchmarks.timing import facts, race, ratios, slope, spread
@@ -21,7 +20,6 @@ from vaelib.binarization import dynamically
 from vaelib.evaluation import CODES_AT_ONCE, importance_weighted_bound
 from vaelib.training import evaluate
 
-HOME = Path(__file__).parent
 RUNS = 3  # a file keeps so many, newest last
 POST = Setting("the post's network, batch 100")
 SETTINGS = (
@@ -29,7 +27,6 @@ SETTINGS = (
     Setting("784-400-20 ReLU, batch 128", 400, 20, "relu", 128),
     Setting("the post's network, batch 500", batch_size=500),
 )
-CONTENDERS = ("floor", "bare", "vaelib", "usual")
 COUNTS = (15_000, 30_000, 60_000, 120_000, 240_000)
 WIDTHS = (125, 250, 500, 1000, 2000)
 SAMPLES = 100
@@ -125,22 +122,6 @@ def processes(folder: str) -> dict:
     }
 
 
-def reach(run: dict) -> list[tuple[str, float, float, float]]:
-    """What this project set out to reach: (what, measured, least, greatest that is allowed)."""
-    small, tutorial, large = run["epochs"]
-    far = float("inf")
-    return [
-        ("vaelib / floor, batch 100", small["vaelib / floor"]["median"], 0, 1.7),
-        ("vaelib / floor, batch 500", large["vaelib / floor"]["median"], 0, 1.3),
-        ("usual / vaelib, 784-400-20", tutorial["usual / vaelib"]["median"], 4.5, far),
-        ("dynamic / threshold", run["binarization"]["dynamic / threshold"]["median"], 0, 1.05),
-        ("importance / floor", run["evaluation"]["importance / floor"]["median"], 0, 1.3),
-        ("exponent in images", run["growth"][0]["exponent"]["median"], 0.95, 1.05),
-        ("training, MB above imports", run["memory"]["train"], 0, 450),
-        ("import vaelib, seconds", run["import"]["vaelib_seconds"]["median"], 0, 0.3),
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -149,6 +130,7 @@ def main() -> None:
         "--again", action="store_true", help=f"keep the file's runs, up to {RUNS}, and add one"
     )
     options = parser.parse_args()
+    options.into.mkdir(parents=True, exist_ok=True)
     train, test = datasets.load(split="train"), datasets.load(split="test")
     with tempfile.TemporaryDirectory() as folder:
         write_idx(folder, train.images, train.labels)
@@ -156,11 +138,8 @@ def main() -> None:
     run["facts"]["dataset"] = train.name
     path = options.into / "speed.json"
     earlier = json.loads(path.read_text())["runs"] if options.again and path.exists() else []
-    options.into.mkdir(parents=True, exist_ok=True)
     runs = [*earlier, run][-RUNS:]
     path.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
-
-    from benchmarks import report
 
     report.draw(runs, options.into / "speed.png")
     report.insert(runs, options.into / "README.md")

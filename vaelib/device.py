@@ -7,7 +7,7 @@ from torch import Generator
 def reading_waits(device: torch.device) -> bool:
     """Whether the host, to read one value, must wait for all the work that it has handed out.
 
-    So it is on every device but the CPU. Between two epochs nothing is read there.
+    So it is on every device but the CPU; within an epoch of training nothing is read there.
     """
     return device.type != "cpu"
 

@@ -64,7 +64,7 @@ def log_weights(
 ) -> Float[Tensor, "sample batch"]:
     """log p(x|z) + log p(z) − log q(z|x) of the codes that `noise` picks from each posterior.
 
-    Carries no gradient. Burda, Grosse & Salakhutdinov 2016, equation 8.
+    Carries no gradient. Burda, Grosse & Salakhutdinov 2016, section 3.
     """
     code = reparameterize(posterior, noise)
     logits = vae.decoder(code.flatten(0, 1)).view(*code.shape[:2], -1)
@@ -89,5 +89,5 @@ def _log_likelihood(
 
 def _chunks(total: int, size: int) -> list[int]:
     """`total` in pieces of at most `size` each."""
-    whole, rest = divmod(total, max(1, size))
-    return [max(1, size)] * whole + [rest] * (rest > 0)
+    whole, rest = divmod(total, size)
+    return [size] * whole + [rest] * (rest > 0)

@@ -51,8 +51,7 @@ class Run:
     """A model in training: what moves it, and how far it has come.
 
     `order` holds the images that the epoch has yet to visit, `total` the sums of the two terms
-    over those that it has; `train`, `test` and `seconds` have one entry for each finished
-    epoch.
+    over those that it has; `train`, `test` and `seconds` have one entry for each finished epoch.
     """
 
     vae: VAE

@@ -112,6 +112,7 @@ def train(
         test_images=_fingerprint(test_images),
         device=device.type,
     )
+    state = _state_to_resume(vae, resume, save_to, further)
     vae.to(device)
     images = images.to(device)
     test_images = None if test_images is None else test_images.to(device)
@@ -122,7 +123,7 @@ def train(
     fused = device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
     optimizer = torch.optim.Adam(vae.parameters(), lr=float(learning_rate), fused=fused)
     run = Run(vae, optimizer, generator, settings, device)
-    if state := _state_to_resume(vae, resume, save_to, further):
+    if state:
         run.restore(state)
 
     with interruptible() as stop:
