@@ -473,10 +473,15 @@ def test_ctrl_c_ends_the_runner_quietly_and_leaves_the_notebook(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background jobs ignore Ctrl-C, and so would what they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(8)
     runner.send_signal(signal.SIGINT)
-    printed, errors = runner.communicate(timeout=30)
+    try:
+        printed, errors = runner.communicate(timeout=30)
+    finally:
+        runner.kill()
     assert runner.returncode == 130
     assert "interrupted" in printed
     assert "Traceback" not in errors
