@@ -17,24 +17,25 @@ PURPLE, SKY, YELLOW, GREY = "#CC79A7", "#56B4E9", "#E69F00", "#767676"
 DIGIT_MARKERS = "o^sDvP*X<>"
 
 
+STYLE = {
+    "figure.dpi": 100,
+    "figure.figsize": (8, 3.2),
+    "figure.constrained_layout.use": True,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW]),
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "image.cmap": "gray_r",
+}
+
+
 def style() -> None:
     """Set matplotlib's defaults to the course's: sizes, quiet frames, colour-blind-safe colours."""
-    plt.rcParams.update(
-        {
-            "figure.dpi": 100,
-            "figure.figsize": (8, 3.2),
-            "figure.constrained_layout.use": True,
-            "font.size": 11,
-            "axes.titlesize": 12,
-            "axes.titlelocation": "left",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW]),
-            "legend.frameon": False,
-            "lines.linewidth": 2,
-            "image.cmap": "gray_r",
-        }
-    )
+    plt.rcParams.update(STYLE)
 
 
 def montage(

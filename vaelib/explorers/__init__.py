@@ -1,0 +1,8 @@
+"""Turn it and see: an explorer for each idea, over functions that need no widget."""
+
+from vaelib.explorers.binarization import binarize
+from vaelib.explorers.decoder import decode
+from vaelib.explorers.latent import walk
+from vaelib.explorers.shell import Explorer, View, strip
+
+__all__ = ["Explorer", "View", "binarize", "decode", "strip", "walk"]

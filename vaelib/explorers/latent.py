@@ -1,0 +1,159 @@
+"""Explorer of notebook 5: a plane of two latent dimensions to point at, a line to walk along."""
+
+from pathlib import Path
+
+import anywidget
+import matplotlib.pyplot as plt
+import torch
+import traitlets
+from ipywidgets import Dropdown
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vaelib import plotting
+from vaelib.binarization import by_threshold
+from vaelib.explorers.shell import (
+    WIDTH,
+    Digit,
+    Explorer,
+    Picture,
+    View,
+    chooser,
+    digit_row,
+    panel,
+    png,
+    slider,
+)
+from vaelib.sampling import decode
+from vaelib.vae import VAE, evaluating
+
+HERE = Path(__file__).parent
+REACH = 4.0  # standard deviations of the prior, from the map's centre to its edge
+SIDE = 3.4  # inches
+
+
+class Pad(anywidget.AnyWidget):
+    """A map to point at with mouse, finger or arrow keys; `value` is the point, in its units."""
+
+    _esm = HERE / "pad.js"
+    _css = HERE / "pad.css"
+    value = traitlets.List(traitlets.Float(), [0.0, 0.0]).tag(sync=True)
+    map = traitlets.Bytes(b"").tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    reach = traitlets.Float(REACH).tag(sync=True)
+    side = traitlets.Int(round(100 * SIDE)).tag(sync=True)
+
+
+@plt.rc_context(plotting.STYLE)
+def map_of(codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]) -> View:
+    """Codes on two latent axes, a colour and a number a digit, in a frame of ±`REACH`."""
+    figure = Picture(SIDE, SIDE)
+    axes = panel(
+        figure,
+        (0.01, 0.01, SIDE - 0.02, SIDE - 0.02),
+        xlim=(-REACH, REACH),
+        ylim=(-REACH, REACH),
+        bare=False,
+        xticks=[],
+        yticks=[],
+    )
+    palette = plt.get_cmap("tab10")
+    axes.scatter(*codes.T, s=5, color=palette(labels.long().numpy()), alpha=0.5, lw=0)
+    for digit in labels.unique().tolist():
+        x, y = codes[labels == digit].median(0).values.tolist()
+        box = {"fc": "white", "ec": palette(digit), "pad": 1.5, "lw": 1.5}
+        axes.text(x, y, str(digit), ha="center", va="center", size=11, weight="bold", bbox=box)
+    axes.axhline(0, color=plotting.GREY, lw=0.6, zorder=0)
+    axes.axvline(0, color=plotting.GREY, lw=0.6, zorder=0)
+    axes.spines[:].set(visible=True, color="#bbbbbb")
+    words = f"A map of {len(codes)} codes, a number where each digit's lie. Point at it to decode."
+    return View(figure, words)
+
+
+@plt.rc_context(plotting.STYLE)
+def view(
+    vae: VAE,
+    ends: Float[Tensor, "2 latent"],
+    *,
+    along: float = 0.5,
+    axes: tuple[int, int] = (0, 1),
+    point: tuple[float, float] | None = None,
+) -> View:
+    """What lies at fraction `along` of the line between two codes; `point` replaces two values."""
+    code = torch.lerp(ends[0], ends[1], along)
+    if point is not None:
+        code[list(axes)] = torch.tensor(point, dtype=code.dtype)
+    steps = torch.lerp(ends[:1], ends[1:], torch.linspace(0, 1, 7)[:, None])
+    images = decode(vae, torch.cat([code[None], steps])).cpu()
+    width = WIDTH - SIDE
+    figure = Picture(SIDE, width)
+    title = "z = (" + ", ".join(f"{value:.1f}" for value in code) + ")"
+    digit_row(figure, 0.65, 0.75, 2.3, Digit(images[0], title))
+    digit_row(figure, 0.1, 0.1, 0.4, *map(Digit, images[1:]))
+    mark = panel(figure, (0.3, 0.56, 6 * 0.49, 0.14), xlim=(0, 1), ylim=(-1, 1))
+    mark.plot([along], [0], "v", color=plotting.ORANGE, ms=9, clip_on=False)
+    a, b = axes
+    words = (
+        f"Decoded: the code z with z{a + 1} = <b>{code[a]:.2f}</b> and z{b + 1} = "
+        f"<b>{code[b]:.2f}</b>, {code.norm():.1f} from the prior's centre (half of all codes lie "
+        f"within {_median_radius(len(code)):.1f}). Below, the straight line between the two "
+        f"digits, at <b>{along:.0%}</b> of which the other values are taken."
+    )
+    return View(figure, words)
+
+
+def _median_radius(latent: int) -> float:
+    """The radius that half of N(0, I) lies within: the square root of chi-square's median."""
+    half = torch.tensor(latent / 2)
+    radius = torch.linspace(0, 12, 4801)
+    inside = torch.special.gammainc(half, radius**2 / 2)
+    return radius[torch.searchsorted(inside, 0.5)].item()
+
+
+@torch.no_grad()
+def walk(
+    vae: VAE, images: UInt8[Tensor, "image pixel"], labels: UInt8[Tensor, " image"]
+) -> Explorer:
+    """Point at two of `vae`'s latent axes, or walk from one of the first hundred images to another.
+
+    The map has the codes of the first 2,000 images.
+    """
+    with evaluating(vae):
+        codes = vae.encoder(by_threshold(images[:2000])).mean
+    labels = labels[: len(codes)]
+    options = [(f"z{i + 1}", i) for i in range(vae.latent)]
+    pad = Pad()
+
+    def show(start: int, end: int, along: float, across: int, up: int, point: list[float]) -> View:
+        return view(vae, codes[[start, end]], along=along, axes=(across, up), point=tuple(point))
+
+    controls = {
+        "start": chooser("from digit number", min(100, len(codes))),
+        "end": chooser("to digit number", min(100, len(codes)), value=1),
+        "along": slider("along the line", 0.5, 0, 1, 0.01, "0 to 1"),
+        "across": Dropdown(options=options, value=0, description="axis across"),
+        "up": Dropdown(options=options, value=1, description="axis up"),
+        "point": pad,
+    }
+
+    def place(change: object = None) -> None:
+        """The pad follows the line, and its map the axes."""
+        across, up = controls["across"].value, controls["up"].value
+        ends = codes[[controls["start"].value, controls["end"].value]]
+        code = torch.lerp(ends[0], ends[1], controls["along"].value)
+        drawn = map_of(codes[:, [across, up]], labels)
+        pad.alt, pad.map = drawn.words, png(drawn.figure)
+        pad.value = [round(value, 2) for value in code[[across, up]].clamp(-REACH, REACH).tolist()]
+
+    def follow(change: object) -> None:
+        across, up = controls["across"].value, controls["up"].value
+        ends = codes[[controls["start"].value, controls["end"].value]]
+        code = torch.lerp(ends[0], ends[1], controls["along"].value)
+        pad.value = [round(value, 2) for value in code[[across, up]].clamp(-REACH, REACH).tolist()]
+
+    place()
+    for name in ("start", "end", "along"):
+        controls[name].observe(follow, "value")
+    for name in ("across", "up"):
+        controls[name].observe(place, "value")
+    return Explorer("a latent plane and a line", show, controls, beside=["point"])

@@ -1,0 +1,309 @@
+"""What every explorer is made of: controls, and a picture that a pure function of them draws.
+
+An explorer adds nothing to its `view`, a function from settings to a `View`: it moves the
+settings, shows what the function gives, and can be left out by whoever reads a printed page.
+"""
+
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+import ipywidgets as widgets
+import matplotlib.font_manager
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+import traitlets
+from IPython.display import Image
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vaelib import plotting
+
+WIDTH = 7.2  # inches of a picture, at 100 pixels of the page each
+SHARPNESS = 1.5  # pixels of the picture for one of the page
+GAP = 0.12  # inches between two images
+
+
+class View(NamedTuple):
+    """What some settings show: a picture, and the same told in words (HTML)."""
+
+    figure: "Picture"
+    words: str
+
+
+class Picture(Figure):
+    """A figure that is drawn in milliseconds; its size is in inches.
+
+    What never changes (frames, ticks, labels) is drawn once, and given as `ground`, the pixels
+    of another picture, to draw upon. Images and their titles are laid into the pixels as they
+    are, without axes. matplotlib spends most of a small figure's time on just these.
+    """
+
+    def __init__(
+        self, height: float, width: float = WIDTH, *, ground: np.ndarray | None = None
+    ) -> None:
+        super().__init__(figsize=(width, height), dpi=100 * SHARPNESS, layout="none")
+        self.ground = ground
+        self.laid: list[tuple[np.ndarray, int, int]] = []
+        self.titles: list[tuple[str, int, int]] = []
+        self.patch.set_visible(False)
+
+    def lay(self, sheet: np.ndarray, left: float, bottom: float) -> None:
+        """Put an array of colours (row, column, 3), a byte each, at a place."""
+        top = round((self.get_figheight() - bottom) * self.dpi) - len(sheet)
+        self.laid.append((sheet, round(left * self.dpi), top))
+
+    def title(self, text: str, left: float, bottom: float) -> None:
+        """Write a line whose foot stands `bottom` inches above the picture's edge."""
+        top = round((self.get_figheight() - bottom) * self.dpi)
+        self.titles.append((text, round(left * self.dpi), top))
+
+    def pixels(self) -> np.ndarray:
+        """The picture as an array (row, column, 3) of bytes."""
+        canvas = FigureCanvasAgg(self)
+        renderer = canvas.get_renderer()
+        drawn = np.asarray(renderer.buffer_rgba())
+        drawn[:] = 255
+        if self.ground is not None:
+            drawn[..., :3] = self.ground
+        if self.axes or self.artists or self.texts or self.lines or self.patches:
+            with plt.rc_context(plotting.STYLE):
+                self.draw(renderer)
+        for sheet, left, top in self.laid:
+            drawn[top : top + sheet.shape[0], left : left + sheet.shape[1], :3] = sheet
+        image = PIL.Image.fromarray(drawn[..., :3].copy())
+        pen = PIL.ImageDraw.Draw(image)
+        for text, left, top in self.titles:
+            pen.text((left, top), text, fill="black", font=_font(), anchor="ls")
+        return np.asarray(image)
+
+
+@cache
+def _font() -> PIL.ImageFont.FreeTypeFont:
+    path = matplotlib.font_manager.findfont("DejaVu Sans")
+    return PIL.ImageFont.truetype(path, round(12 * 100 * SHARPNESS / 72))
+
+
+def panel(
+    figure: Figure,
+    place: tuple[float, float, float, float],
+    *,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    bare: bool = True,
+    **settings: object,
+) -> Axes:
+    """Axes at `place` (left, bottom, width, height, in inches from the lower left).
+
+    `bare` ones show neither frame nor ticks: they are for what changes, on a ground of the same
+    place and limits that shows them; give that one `settings` such as title and labels.
+    """
+    width, height = figure.get_size_inches()
+    left, bottom, wide, high = place
+    axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
+    axes.set(xlim=xlim, ylim=ylim, autoscale_on=False, **settings)
+    if bare:
+        axes.axis("off")
+    return axes
+
+
+class Digit(NamedTuple):
+    """An image of values from 0 to `most`, and its title."""
+
+    image: Float[Tensor, " pixel"]
+    title: str = ""
+    most: float = 1.0
+    colours: str = "gray_r"
+
+
+def digit_row(figure: Picture, left: float, bottom: float, side: float, *digits: Digit) -> None:
+    """Square images side by side, framed, each with its title above; sizes in inches."""
+    size = math.isqrt(len(digits[0].image))
+    grid = round(side * figure.dpi / size)
+    for image, title, most, colours in digits:
+        level = (image.reshape(size, size).numpy() / most).clip(0, 1)
+        paint = _colour_table(colours)[(level * 255).round().astype(np.uint8)]
+        sheet = paint.repeat(grid, 0).repeat(grid, 1)
+        sheet[[0, -1]] = sheet[:, [0, -1]] = 0xBB
+        figure.lay(sheet, left, bottom)
+        figure.title(title, left, bottom + size * grid / figure.dpi + 0.08)
+        left += size * grid / figure.dpi + GAP
+
+
+@cache
+def _colour_table(name: str) -> np.ndarray:
+    return plt.get_cmap(name)(np.arange(256), bytes=True)[:, :3]
+
+
+def png(figure: Picture) -> bytes:
+    """The picture as the bytes of a PNG, the same for the same picture."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(figure.pixels()).save(file, "png", compress_level=1)
+    return file.getvalue()
+
+
+def strip(*views: View) -> Image:
+    """Pictures of several settings one below another: the explorer for who only reads."""
+    file = io.BytesIO()
+    sheet = np.concatenate([view.figure.pixels() for view in views])
+    PIL.Image.fromarray(sheet).quantize(64).save(file, "png", optimize=True)
+    return Image(file.getvalue(), width=round(100 * WIDTH))
+
+
+class Again(widgets.Button):
+    """A button whose `value` counts its presses, from 1: chance, made into a setting."""
+
+    value = traitlets.Int(1)
+
+    def __init__(self, label: str) -> None:
+        super().__init__(description=label, layout=widgets.Layout(width="auto"))
+        self.on_click(lambda _: self.set_trait("value", self.value + 1))
+
+
+class Stage(widgets.VBox):
+    """A picture that is changed in place, and a line that tells it in words.
+
+    The picture keeps its size, so that nothing on the page jumps. `above` are rows of controls,
+    `beside` what stands left of the picture, or above it where the page is narrow.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        above: Sequence[Sequence[widgets.Widget]],
+        beside: Sequence[widgets.Widget] = (),
+    ) -> None:
+        self.name = name
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.words = widgets.HTML(layout=widgets.Layout(min_height="3.2em", width="100%"))
+        wrap = widgets.Layout(flex_flow="row wrap", grid_gap="2px 14px")
+        rows = [widgets.Box(list(row), layout=wrap) for row in above]
+        shown = widgets.Box([*beside, self.picture], layout=wrap)
+        frame = widgets.Layout(padding="4px 0", overflow="hidden", max_width="960px")
+        super().__init__([*rows, shown, self.words], layout=frame)
+        self.add_class("vaelib-explorer")
+
+    def show(self, view: View) -> None:
+        """Change the picture and the words, which a screen reader then speaks."""
+        self.picture.value = png(view.figure)
+        for side, inches in zip(("width", "height"), view.figure.get_size_inches(), strict=True):
+            setattr(self.picture, side, f"{100 * inches:.0f}")
+        self.say(view.words)
+
+    def say(self, words: str) -> None:
+        """Change the words alone."""
+        self.words.value = f'<div role="status" aria-live="polite">{words}</div>'
+
+    def __repr__(self) -> str:
+        return (
+            f"Explorer “{self.name}”: run the notebook to use it; the strip above shows settings."
+        )
+
+
+class Explorer(Stage):
+    """Controls above a picture that a pure function of their values draws.
+
+    `view(**settings)` is called with the value of every control by its name. `actions` are
+    further buttons, by label: each gives settings to change, from those of the moment. While a
+    control is dragged the browser waits for a picture before it sends the next value, and sends
+    the newest. `beside` names the controls that stand left of the picture.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        view: Callable[..., View],
+        controls: Mapping[str, widgets.Widget],
+        *,
+        actions: Mapping[str, Callable[[dict], Mapping[str, object]]] | None = None,
+        beside: Sequence[str] = (),
+    ) -> None:
+        self.view, self.controls, self.drawn, self._holding = view, dict(controls), 0, False
+        self.first = self.settings
+        every = (actions or {}) | {"Reset": lambda _: self.first}
+        self.buttons = {label: self._button(label, change) for label, change in every.items()}
+        aside = [self.controls[key] for key in beside]
+        rest = [control for key, control in self.controls.items() if key not in beside]
+        pressed = [control for control in rest if isinstance(control, Again)]
+        moved = [control for control in rest if not isinstance(control, Again)]
+        super().__init__(name, [moved, [*pressed, *self.buttons.values()]], aside)
+        for control in self.controls.values():
+            control.observe(self._changed, "value")
+        self._changed()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The value of every control, by name: what `view` is called with."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **settings: object) -> None:
+        """Move several controls at once, and draw once."""
+        if unknown := settings.keys() - self.controls.keys():
+            raise ValueError(
+                f"{self.name} has no control {', '.join(sorted(unknown))}; there is "
+                f"{', '.join(self.controls)}"
+            )
+        with self._hold():
+            for name, value in settings.items():
+                self.controls[name].value = value
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+            self._changed()
+
+    def _changed(self, change: object = None) -> None:
+        if not self._holding:
+            self.show(self.view(**self.settings))
+            self.drawn += 1
+
+    def _button(self, label: str, change: Callable[[dict], Mapping]) -> widgets.Button:
+        button = push_button(label)
+        button.on_click(lambda _: self.set(**change(self.settings)))
+        return button
+
+
+def push_button(label: str) -> widgets.Button:
+    """A button as wide as its label."""
+    return widgets.Button(description=label, layout=widgets.Layout(width="auto"))
+
+
+def slider(
+    description: str, value: float, low: float, high: float, step: float, unit: str = ""
+) -> widgets.FloatSlider:
+    """A slider with its label and, in brackets, its unit."""
+    return widgets.FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=f"{description} ({unit})" if unit else description,
+        readout_format=".2f",
+        style={"description_width": "9em"},
+        layout=widgets.Layout(width="23em", max_width="100%"),
+    )
+
+
+def chooser(description: str, count: int, value: int = 0) -> widgets.IntSlider:
+    """A slider that picks one of `count` things by its number."""
+    return widgets.IntSlider(
+        value=value,
+        min=0,
+        max=count - 1,
+        description=description,
+        style={"description_width": "9em"},
+        layout=widgets.Layout(width="23em", max_width="100%"),
+    )
