@@ -82,6 +82,30 @@ def test_nothing_of_the_machine_or_of_widgets_in_the_metadata(notebook):
         assert set(cell.metadata.get("tags", [])) <= TAGS
 
 
+def test_saved_widgets_are_words_since_their_state_is_not_saved(code):
+    for cell in code:
+        for output in cell.outputs:
+            kinds = output.get("data", {})
+            assert "application/vnd.jupyter.widget-view+json" not in kinds
+            assert "widget" not in kinds.get("text/plain", "").lower()
+
+
+def test_each_has_an_explorer_and_before_it_a_strip_for_who_only_reads(notebook):
+    """A strip of settings, a text that tells it, then the explorer: in this order, and near."""
+    explored = [i for i, cell in enumerate(notebook.cells) if shows_explorer(cell)]
+    assert explored
+    for i in explored:
+        before = notebook.cells[max(0, i - 5) : i]
+        strips = [k for k, cell in enumerate(before) if "explorers.strip(" in cell.source]
+        assert strips, notebook.cells[i].source
+        told = [cell for cell in before[strips[-1] :] if cell.cell_type == "markdown"]
+        assert any(re.search(r"\*[^*]{40,}\*", cell.source) for cell in told)
+
+
+def shows_explorer(cell):
+    return any("Explorer “" in text_of(output) for output in cell.get("outputs", []))
+
+
 def test_it_is_small_enough_to_be_shown_on_a_code_host(path):
     assert path.stat().st_size < 1_500_000
 

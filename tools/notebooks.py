@@ -26,6 +26,7 @@ HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
 BUILD = HOME / "build"
 RESULT = BUILD / "result.json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {
     "file_extension": ".py",
@@ -127,6 +128,8 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)  # its state stays behind in the kernel
     return notebook
 
 

@@ -57,12 +57,12 @@ def view(
         Digit(cost, "its cost by pixel", most=5, colours="Oranges"),
     )
     total = cost.sum().item()
-    fair = vae.pixels * math.log(2)
-    rare = 0.5 * (code.square().sum().item() + len(code) * math.log(2 * math.pi))
+    normal = -0.5 * len(code) * math.log(2 * math.pi)
     words = (
-        f"log p(x|z) of the chosen digit: <b>{-total:.1f}</b> nats ({vae.pixels} fair coins: {-fair:.0f}). "
-        f"log p(z) of the code: {-rare:.1f}, at most {0.5 * len(code) * -math.log(2 * math.pi):.1f}. "
-        "Last panel: the darker a pixel, the more it surprises this code, up to 5 nats."
+        f"log p(x|z) of the chosen digit: <b>{-total:.1f}</b> nats; {vae.pixels} fair coins would "
+        f"give {-vae.pixels * math.log(2):.0f}. log p(z) of the code: "
+        f"{normal - 0.5 * code.square().sum():.1f}, at most {normal:.1f}. Last panel: the darker "
+        "a pixel, the more it surprises this code, up to 5 nats."
     )
     return View(figure, words)
 

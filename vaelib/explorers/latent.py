@@ -13,6 +13,7 @@ from torch import Tensor
 from vaelib import plotting
 from vaelib.binarization import by_threshold
 from vaelib.explorers.shell import (
+    WIDE,
     WIDTH,
     Digit,
     Explorer,
@@ -96,13 +97,13 @@ def view(
     words = (
         f"Decoded: the code z with z{a + 1} = <b>{code[a]:.2f}</b> and z{b + 1} = "
         f"<b>{code[b]:.2f}</b>, {code.norm():.1f} from the prior's centre (half of all codes lie "
-        f"within {_median_radius(len(code)):.1f}). Below, the straight line between the two "
+        f"within {median_radius(len(code)):.1f}). Below, the straight line between the two "
         f"digits, at <b>{along:.0%}</b> of which the other values are taken."
     )
     return View(figure, words)
 
 
-def _median_radius(latent: int) -> float:
+def median_radius(latent: int) -> float:
     """The radius that half of N(0, I) lies within: the square root of chi-square's median."""
     half = torch.tensor(latent / 2)
     radius = torch.linspace(0, 12, 4801)
@@ -121,39 +122,41 @@ def walk(
     with evaluating(vae):
         codes = vae.encoder(by_threshold(images[:2000])).mean
     labels = labels[: len(codes)]
+    count, last = min(100, len(codes)), vae.latent - 1
     options = [(f"z{i + 1}", i) for i in range(vae.latent)]
     pad = Pad()
 
-    def show(start: int, end: int, along: float, across: int, up: int, point: list[float]) -> View:
-        return view(vae, codes[[start, end]], along=along, axes=(across, up), point=tuple(point))
+    def show(start: int, end: int, along: float, across: int, up: int, point: list) -> View:
+        ends = codes[[start, end]]
+        return view(vae, ends, along=along, axes=(across, up), point=tuple(point))
+
+    def on_the_line(settings: dict) -> dict[str, list[float]]:
+        """The pad's point where the line is."""
+        ends = codes[[settings["start"], settings["end"]]]
+        code = torch.lerp(ends[0], ends[1], settings["along"])
+        point = code[[settings["across"], settings["up"]]].clamp(-REACH, REACH)
+        return {"point": [round(value, 2) for value in point.tolist()]}
+
+    def redraw_map(change: object = None) -> None:
+        drawn = map_of(codes[:, [controls["across"].value, controls["up"].value]], labels)
+        pad.alt, pad.map = drawn.words, png(drawn.figure)
 
     controls = {
-        "start": chooser("from digit number", min(100, len(codes))),
-        "end": chooser("to digit number", min(100, len(codes)), value=1),
+        "start": chooser("from digit number", count),
+        "end": chooser("to digit number", count, value=1),
         "along": slider("along the line", 0.5, 0, 1, 0.01, "0 to 1"),
-        "across": Dropdown(options=options, value=0, description="axis across"),
-        "up": Dropdown(options=options, value=1, description="axis up"),
+        "across": Dropdown(options=options, value=0, description="axis across", **WIDE),
+        "up": Dropdown(options=options, value=min(1, last), description="axis up", **WIDE),
         "point": pad,
     }
-
-    def place(change: object = None) -> None:
-        """The pad follows the line, and its map the axes."""
-        across, up = controls["across"].value, controls["up"].value
-        ends = codes[[controls["start"].value, controls["end"].value]]
-        code = torch.lerp(ends[0], ends[1], controls["along"].value)
-        drawn = map_of(codes[:, [across, up]], labels)
-        pad.alt, pad.map = drawn.words, png(drawn.figure)
-        pad.value = [round(value, 2) for value in code[[across, up]].clamp(-REACH, REACH).tolist()]
-
-    def follow(change: object) -> None:
-        across, up = controls["across"].value, controls["up"].value
-        ends = codes[[controls["start"].value, controls["end"].value]]
-        code = torch.lerp(ends[0], ends[1], controls["along"].value)
-        pad.value = [round(value, 2) for value in code[[across, up]].clamp(-REACH, REACH).tolist()]
-
-    place()
-    for name in ("start", "end", "along"):
-        controls[name].observe(follow, "value")
-    for name in ("across", "up"):
-        controls[name].observe(place, "value")
-    return Explorer("a latent plane and a line", show, controls, beside=["point"])
+    for axis in ("across", "up"):
+        controls[axis].observe(redraw_map, "value")
+    redraw_map()
+    pad.value = on_the_line({name: control.value for name, control in controls.items()})["point"]
+    return Explorer(
+        "a latent plane and a line",
+        show,
+        controls,
+        links=dict.fromkeys(("start", "end", "along", "across", "up"), on_the_line),
+        beside=["point"],
+    )

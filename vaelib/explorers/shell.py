@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import ipywidgets as widgets
@@ -31,6 +31,11 @@ from vaelib import plotting
 WIDTH = 7.2  # inches of a picture, at 100 pixels of the page each
 SHARPNESS = 1.5  # pixels of the picture for one of the page
 GAP = 0.12  # inches between two images
+Number = float | int
+WIDE = {  # what all sliders have in common, so that they stand in columns
+    "style": {"description_width": "9.5em"},
+    "layout": {"width": "24em", "max_width": "100%"},
+}
 
 
 class View(NamedTuple):
@@ -49,7 +54,7 @@ class Picture(Figure):
     """
 
     def __init__(
-        self, height: float, width: float = WIDTH, *, ground: np.ndarray | None = None
+        self, height: Number, width: Number = WIDTH, *, ground: np.ndarray | None = None
     ) -> None:
         super().__init__(figsize=(width, height), dpi=100 * SHARPNESS, layout="none")
         self.ground = ground
@@ -57,12 +62,12 @@ class Picture(Figure):
         self.titles: list[tuple[str, int, int]] = []
         self.patch.set_visible(False)
 
-    def lay(self, sheet: np.ndarray, left: float, bottom: float) -> None:
+    def lay(self, sheet: np.ndarray, left: Number, bottom: Number) -> None:
         """Put an array of colours (row, column, 3), a byte each, at a place."""
         top = round((self.get_figheight() - bottom) * self.dpi) - len(sheet)
         self.laid.append((sheet, round(left * self.dpi), top))
 
-    def title(self, text: str, left: float, bottom: float) -> None:
+    def title(self, text: str, left: Number, bottom: Number) -> None:
         """Write a line whose foot stands `bottom` inches above the picture's edge."""
         top = round((self.get_figheight() - bottom) * self.dpi)
         self.titles.append((text, round(left * self.dpi), top))
@@ -95,10 +100,10 @@ def _font() -> PIL.ImageFont.FreeTypeFont:
 
 def panel(
     figure: Figure,
-    place: tuple[float, float, float, float],
+    place: tuple[Number, Number, Number, Number],
     *,
-    xlim: tuple[float, float],
-    ylim: tuple[float, float],
+    xlim: tuple[Number, Number],
+    ylim: tuple[Number, Number],
     bare: bool = True,
     **settings: object,
 ) -> Axes:
@@ -121,11 +126,11 @@ class Digit(NamedTuple):
 
     image: Float[Tensor, " pixel"]
     title: str = ""
-    most: float = 1.0
+    most: Number = 1
     colours: str = "gray_r"
 
 
-def digit_row(figure: Picture, left: float, bottom: float, side: float, *digits: Digit) -> None:
+def digit_row(figure: Picture, left: Number, bottom: Number, side: Number, *digits: Digit) -> None:
     """Square images side by side, framed, each with its title above; sizes in inches."""
     size = math.isqrt(len(digits[0].image))
     grid = round(side * figure.dpi / size)
@@ -215,7 +220,8 @@ class Explorer(Stage):
     `view(**settings)` is called with the value of every control by its name. `actions` are
     further buttons, by label: each gives settings to change, from those of the moment. While a
     control is dragged the browser waits for a picture before it sends the next value, and sends
-    the newest. `beside` names the controls that stand left of the picture.
+    the newest. `beside` names the controls that stand left of the picture. `links` has, by name,
+    controls that move others along: each gives settings to change, from those of the moment.
     """
 
     def __init__(
@@ -225,9 +231,11 @@ class Explorer(Stage):
         controls: Mapping[str, widgets.Widget],
         *,
         actions: Mapping[str, Callable[[dict], Mapping[str, object]]] | None = None,
+        links: Mapping[str, Callable[[dict], Mapping[str, object]]] | None = None,
         beside: Sequence[str] = (),
     ) -> None:
-        self.view, self.controls, self.drawn, self._holding = view, dict(controls), 0, False
+        self.view, self.controls, self.links = view, dict(controls), links or {}
+        self.drawn, self._holding = 0, False
         self.first = self.settings
         every = (actions or {}) | {"Reset": lambda _: self.first}
         self.buttons = {label: self._button(label, change) for label, change in every.items()}
@@ -236,9 +244,9 @@ class Explorer(Stage):
         pressed = [control for control in rest if isinstance(control, Again)]
         moved = [control for control in rest if not isinstance(control, Again)]
         super().__init__(name, [moved, [*pressed, *self.buttons.values()]], aside)
-        for control in self.controls.values():
-            control.observe(self._changed, "value")
-        self._changed()
+        for key, control in self.controls.items():
+            control.observe(partial(self._moved, key), "value")
+        self._draw()
 
     @property
     def settings(self) -> dict[str, object]:
@@ -246,15 +254,19 @@ class Explorer(Stage):
         return {name: control.value for name, control in self.controls.items()}
 
     def set(self, **settings: object) -> None:
-        """Move several controls at once, and draw once."""
+        """Move several controls at once, with what they move along, and draw once."""
         if unknown := settings.keys() - self.controls.keys():
             raise ValueError(
                 f"{self.name} has no control {', '.join(sorted(unknown))}; there is "
                 f"{', '.join(self.controls)}"
             )
         with self._hold():
-            for name, value in settings.items():
-                self.controls[name].value = value
+            for key, value in settings.items():
+                self.controls[key].value = value
+            for key in settings.keys() & self.links.keys():
+                for linked, value in self.links[key](self.settings).items():
+                    if linked not in settings:
+                        self.controls[linked].value = value
 
     @contextmanager
     def _hold(self) -> Iterator[None]:
@@ -263,12 +275,19 @@ class Explorer(Stage):
             yield
         finally:
             self._holding = False
-            self._changed()
+        self._draw()
 
-    def _changed(self, change: object = None) -> None:
-        if not self._holding:
-            self.show(self.view(**self.settings))
-            self.drawn += 1
+    def _moved(self, key: str, change: Mapping) -> None:
+        if self._holding:
+            return
+        if key in self.links:
+            self.set(**{key: change["new"]})
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        self.show(self.view(**self.settings))
+        self.drawn += 1
 
     def _button(self, label: str, change: Callable[[dict], Mapping]) -> widgets.Button:
         button = push_button(label)
@@ -282,28 +301,15 @@ def push_button(label: str) -> widgets.Button:
 
 
 def slider(
-    description: str, value: float, low: float, high: float, step: float, unit: str = ""
+    description: str, value: Number, low: Number, high: Number, step: Number, unit: str = ""
 ) -> widgets.FloatSlider:
     """A slider with its label and, in brackets, its unit."""
+    label = f"{description} ({unit})" if unit else description
     return widgets.FloatSlider(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=f"{description} ({unit})" if unit else description,
-        readout_format=".2f",
-        style={"description_width": "9em"},
-        layout=widgets.Layout(width="23em", max_width="100%"),
+        value, min=low, max=high, step=step, description=label, readout_format=".2f", **WIDE
     )
 
 
 def chooser(description: str, count: int, value: int = 0) -> widgets.IntSlider:
     """A slider that picks one of `count` things by its number."""
-    return widgets.IntSlider(
-        value=value,
-        min=0,
-        max=count - 1,
-        description=description,
-        style={"description_width": "9em"},
-        layout=widgets.Layout(width="23em", max_width="100%"),
-    )
+    return widgets.IntSlider(value, min=0, max=count - 1, description=description, **WIDE)
