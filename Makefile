@@ -32,6 +32,7 @@ run: $(READY)  ## get MNIST, execute the notebooks in order, write build/ and sa
 	@$(BIN)/python tools/notebooks.py run
 
 test: $(READY) lint  ## lint, unit tests and every notebook's outputs: what CI runs
+	@$(BIN)/python -m vaelib.demonstration
 	$(BIN)/python -m pytest $(NBVAL) tests $(NOTEBOOKS)
 
 offline: $(READY)  ## make test as on a train: no network, no MNIST, an empty cache; on glyphs
@@ -46,9 +47,11 @@ unit: $(READY)  ## unit tests alone
 	$(BIN)/python -m pytest tests
 
 notebooks: $(READY)  ## compare every notebook's outputs with the committed ones
+	@$(BIN)/python -m vaelib.demonstration
 	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
 
 lab: $(READY)  ## open JupyterLab on the first notebook
+	@$(BIN)/python -m vaelib.demonstration
 	$(BIN)/jupyter lab $(firstword $(NOTEBOOKS))
 
 refresh: $(READY)  ## execute the notebooks in place and normalise them

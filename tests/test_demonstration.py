@@ -31,8 +31,8 @@ def test_it_is_trained_once_and_kept(small):
     first = demonstration.model()
     assert equal(first, demonstration.model())
     assert len(small) == 1
-    assert demonstration.place("mnist").is_file()
-    assert demonstration.place("mnist").is_relative_to(sources.cache_folder())
+    assert sources.demonstration_file("mnist").is_file()
+    assert sources.demonstration_file("mnist").is_relative_to(sources.cache_folder())
 
 
 def test_it_has_learnt_something(small, digits):
@@ -42,7 +42,7 @@ def test_it_has_learnt_something(small, digits):
 
 def test_a_damaged_file_is_replaced(small):
     first = demonstration.model()
-    demonstration.place("mnist").write_bytes(b"\x00" * 100)
+    sources.demonstration_file("mnist").write_bytes(b"\x00" * 100)
     assert equal(first, demonstration.model())
     assert len(small) == 2
     assert equal(first, demonstration.model())
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_replaced(small):
 
 
 def test_data_sets_have_models_of_their_own():
-    assert demonstration.place("mnist") != demonstration.place("glyphs")
+    assert sources.demonstration_file("mnist") != sources.demonstration_file("glyphs")
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_a_warning(small, fresh):
@@ -64,7 +64,7 @@ def test_a_cache_that_cannot_be_written_costs_time_and_a_warning(small, fresh):
 def test_the_command_makes_it_and_says_so_once(fresh):
     environment = {**os.environ, "VAELIB_OFFLINE": "1", "PYTHONPATH": "", "MPLBACKEND": "agg"}
     command = [sys.executable, "-m", "vaelib.demonstration"]
-    place = demonstration.place("glyphs")
+    place = sources.demonstration_file("glyphs")
     place.parent.mkdir(parents=True)
     first = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert place.is_file()

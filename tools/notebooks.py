@@ -140,7 +140,7 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 
 def get_data(name: str | None = None) -> None:
-    """Have the data ready before the first kernel starts, and let kernels find the same."""
+    """Have data and demonstration model ready before a kernel starts, and let all find the same."""
     from vaelib import sources
 
     try:
@@ -157,6 +157,8 @@ def get_data(name: str | None = None) -> None:
             subprocess.run([sys.executable, "-m", "vaelib.datasets", "prefetch", chosen.name])
     if name:
         os.environ["VAELIB_DATASET"] = name
+    if not sources.demonstration_file(chosen.name).exists():
+        subprocess.run([sys.executable, "-m", "vaelib.demonstration"])
 
 
 def report() -> None:

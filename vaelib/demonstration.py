@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from pathlib import Path
 
 from torch import Generator
 
@@ -11,8 +10,7 @@ from vaelib.checkpoint import CheckpointError
 from vaelib.training import train
 from vaelib.vae import VAE
 
-EPOCHS = 3  # of ten seconds in all
-RECIPE = 1  # counted up whenever a model would come out otherwise
+EPOCHS = 3  # ten seconds in all; count up `sources.DEMONSTRATION` after a change
 
 
 def model() -> VAE:
@@ -22,7 +20,7 @@ def model() -> VAE:
     cannot be written it is trained anew each time, with a warning.
     """
     data = datasets.load(split="train")
-    path = place(data.name)
+    path = sources.demonstration_file(data.name)
     try:
         return checkpoint.load(path)
     except (OSError, CheckpointError):
@@ -38,12 +36,7 @@ def model() -> VAE:
     return made
 
 
-def place(dataset: str) -> Path:
-    """The file in the cache that holds the model of a data set."""
-    return sources.cache_folder() / "models" / f"{dataset}-{RECIPE}.safetensors"
-
-
 if __name__ == "__main__":
-    if not place(datasets.load(split="test").name).exists():
+    if not sources.demonstration_file(datasets.load(split="test").name).exists():
         print("Training a small model for notebook 3, once (some ten seconds) …", file=sys.stderr)
     model()

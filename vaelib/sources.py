@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DEFAULT, STAND_IN = "mnist", "glyphs"
+DEMONSTRATION = 1  # counted up whenever the demonstration model would come out otherwise
 GLYPHS = "glyphs/glyphs.safetensors"
 SPLITS = ("train", "test")
 
@@ -65,6 +66,11 @@ def cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "vaelib"
+
+
+def demonstration_file(name: str) -> Path:
+    """Where the cache keeps the small model trained on a data set, see `vaelib.demonstration`."""
+    return cache_folder() / "models" / f"{name}-{DEMONSTRATION}.safetensors"
 
 
 def own_folder() -> Path | None:
