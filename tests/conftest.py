@@ -24,6 +24,7 @@ with install_import_hook("vaelib", "beartype.beartype"):
         evaluation,
         explorers,
         glyphs,
+        handwriting,
         initialization,
         plotting,
         prepare,

@@ -2,8 +2,23 @@
 
 from vaelib.explorers.binarization import binarize
 from vaelib.explorers.decoder import decode
+from vaelib.explorers.elbo import bound, diverge
+from vaelib.explorers.encoder import encode
+from vaelib.explorers.handwriting import draw
 from vaelib.explorers.latent import walk
 from vaelib.explorers.shell import Explorer, View, strip
 from vaelib.explorers.training import train_live
 
-__all__ = ["Explorer", "View", "binarize", "decode", "strip", "train_live", "walk"]
+__all__ = [
+    "Explorer",
+    "View",
+    "binarize",
+    "bound",
+    "decode",
+    "diverge",
+    "draw",
+    "encode",
+    "strip",
+    "train_live",
+    "walk",
+]

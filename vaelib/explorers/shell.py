@@ -33,7 +33,7 @@ SHARPNESS = 1.5  # pixels of the picture for one of the page
 GAP = 0.12  # inches between two images
 Number = float | int
 WIDE = {  # what all sliders have in common, so that they stand in columns
-    "style": {"description_width": "9.5em"},
+    "style": {"description_width": "8.5em"},
     "layout": {"width": "24em", "max_width": "100%"},
 }
 

@@ -1,0 +1,88 @@
+"""How soon an explorer's picture follows its slider, and whether its memory stays flat.
+
+`python -m benchmarks.explorers` (about two minutes) moves the first slider of every explorer as a
+dragging hand would, times each move in the kernel from the new value to the new picture, and
+writes explorers.json: median and 95th percentile in milliseconds over 300 moves, and the growth
+of resident memory over 2,000 more. What the browser and the way to it add is not in it.
+"""
+
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+
+from benchmarks.timing import facts
+from vaelib import datasets, demonstration, explorers
+
+RESULTS = Path(__file__).with_suffix(".json")
+AIM = 40.0  # milliseconds at the 95th percentile
+TIMED, WARM, FURTHER = 300, 50, 2000
+
+
+def toy_log_joint(z: torch.Tensor) -> torch.Tensor:
+    """log p(x, z) of a model in one dimension: a standard normal prior, three leaning pixels."""
+    slopes = torch.tensor([2.0, -1.0, 3.0], dtype=z.dtype)
+    coins = torch.distributions.Bernoulli(logits=z[..., None] * slopes)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z)
+    return prior + coins.log_prob(torch.tensor([1.0, 0.0, 1.0], dtype=z.dtype)).sum(-1)
+
+
+def builders() -> dict[str, Callable[[], explorers.Explorer]]:
+    """How each explorer is made, by its name."""
+    model, test = demonstration.model(), datasets.load(split="test")
+    return {
+        "binarize": lambda: explorers.binarize(test.images),
+        "decode": lambda: explorers.decode(model, test.images),
+        "walk": lambda: explorers.walk(model, test.images, test.labels),
+    }
+
+
+def drag(explorer: explorers.Explorer, moves: int) -> list[float]:
+    """Milliseconds from each new value of the first slider to the picture of it."""
+    slider = next(control for control in explorer.controls.values() if hasattr(control, "min"))
+    steps = round((slider.max - slider.min) / slider.step)
+    seconds = []
+    for i in range(1, moves + 1):
+        value = slider.min + slider.step * (i % (steps + 1))
+        before, start = explorer.drawn, time.perf_counter()
+        slider.value = type(slider.value)(value)
+        if explorer.drawn > before:
+            seconds.append(time.perf_counter() - start)
+    return [1000 * value for value in seconds]
+
+
+def measure(build: Callable[[], explorers.Explorer]) -> dict[str, float]:
+    """Milliseconds a move, and megabytes gained over thousands of them."""
+    start = time.perf_counter()
+    explorer = build()
+    ready = time.perf_counter() - start
+    drag(explorer, WARM)
+    milliseconds = sorted(drag(explorer, TIMED))
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    drag(explorer, FURTHER)
+    gc.collect()
+    return {
+        "seconds to appear": round(ready, 3),
+        "median ms": round(statistics.median(milliseconds), 1),
+        "95th percentile ms": round(milliseconds[int(0.95 * len(milliseconds))], 1),
+        f"MB over {FURTHER} moves": round((psutil.Process().memory_info().rss - before) / 2**20, 1),
+    }
+
+
+def main() -> None:
+    """Measure all, print a line each, and write the results."""
+    measured = {name: measure(build) for name, build in builders().items()}
+    for name, row in measured.items():
+        mark = "" if row["95th percentile ms"] <= AIM else f"  (aim: {AIM:g} ms) ✗"
+        print(f"{name:<10}", ", ".join(f"{key} {value}" for key, value in row.items()), mark)
+    RESULTS.write_text(json.dumps({"facts": facts(), "explorers": measured}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+"""A person at a browser: JupyterLab or Notebook 7 in headless Chromium, mouse and keyboard."""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import numpy as np
+import PIL.Image
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+QUIET = [  # the browser itself is not to look for updates, nor for anything but our server
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {  # JupyterLab asks whether it may fetch news, in a box over the page
+    "apputils-extension/notification": '{"fetchNews": "false"}',
+    "docmanager-extension/plugin": '{"autosave": false}',
+}
+SOON = 15.0  # seconds in which a page must have followed, also on a slow machine
+CELLS = ".jp-Notebook .jp-Cell"
+
+
+def find_browser() -> str | None:
+    """The path of a Chromium: the one that VAELIB_BROWSER names, or the first one installed."""
+    named = os.environ.get("VAELIB_BROWSER")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Server(NamedTuple):
+    """A running Jupyter server and how its pages are reached."""
+
+    base: str
+    token: str
+    view: str  # what stands before a notebook's name in its address
+
+    def address(self, notebook: str) -> str:
+        return f"{self.base}/{self.view}/{notebook}?token={self.token}"
+
+    def end_kernels(self) -> None:
+        """End every kernel, since each holds half a gigabyte."""
+        headers = {"Authorization": f"token {self.token}"}
+        kernels = f"{self.base}/api/kernels"
+        with urllib.request.urlopen(urllib.request.Request(kernels, headers=headers)) as answer:
+            running = json.load(answer)
+        for kernel in running:
+            url = f"{kernels}/{kernel['id']}"
+            request = urllib.request.Request(url, headers=headers, method="DELETE")
+            urllib.request.urlopen(request).close()
+
+
+APPS = {"jupyterlab": "doc/tree", "notebook": "notebooks"}
+
+
+@contextlib.contextmanager
+def serve(app: str, folder: Path, home: Path) -> Iterator[Server]:
+    """Run `app`, jupyterlab or notebook, on `folder`; all that it keeps lies under `home`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(8)
+    for name, text in SETTINGS.items():
+        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    own = {  # or a user's own settings, kernels and start-up files would take part
+        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "IPYTHONDIR": home / "ipython",
+    }
+    command = [
+        *(sys.executable, "-m", app, "--no-browser", "--allow-root"),
+        *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
+        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"),
+    ]
+    log = home / "server.log"
+    with log.open("wb") as file:
+        server = subprocess.Popen(
+            command, env=os.environ | {k: str(v) for k, v in own.items()}, stdout=file, stderr=file
+        )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        _await_server(server, f"{base}/api/status?token={token}", log)
+        yield Server(base, token, APPS[app])
+    finally:
+        server.terminate()  # it ends its kernels first
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _await_server(server: subprocess.Popen, url: str, log: Path) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def put_uncounted(source: Path, target: Path) -> None:
+    """Copy a notebook without its counts, so that a count is one of this run."""
+    notebook = nbformat.read(source, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = None
+    nbformat.write(notebook, target)
+
+
+class Sheet:
+    """A notebook open in the browser; `faults` are the errors that its page has reported."""
+
+    def __init__(self, browser, server: Server, notebook: str, folder: Path, width: int = 1280):
+        self.server = server
+        self.cells = nbformat.read(folder / notebook, as_version=4).cells
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.faults: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
+        self.page.goto(server.address(notebook))
+        self.page.locator(CELLS).nth(len(self.cells) - 1).wait_for(state="attached")
+        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(
+            state="attached", timeout=90_000
+        )
+
+    def _hear(self, message) -> None:
+        if message.type == "error":
+            self.faults.append(f"{message.text} ({message.location.get('url')})")
+
+    def run_all(self, seconds: float) -> None:
+        """Run > Run All Cells, by mouse, and wait until no cell waits or runs."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_text("Run All Cells", exact=True).click()
+        ended = soon(lambda: self.has_run, seconds)
+        assert ended, f"after {seconds} s cells still wait: {self.counts}"
+
+    @property
+    def has_run(self) -> bool:
+        """Whether no cell waits or runs, and not because none has begun."""
+        counts = self.counts
+        return "[*]:" not in counts and set(counts) != {"[ ]:"}
+
+    @property
+    def counts(self) -> list[str]:
+        """What stands before each code cell, such as [3]:"""
+        return self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").all_text_contents()
+
+    @property
+    def errors(self) -> list[str]:
+        """The tracebacks in the outputs, which JupyterLab marks as it does other complaints."""
+        shown = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]'
+        said = self.page.locator(shown).all_text_contents()
+        return [text for text in said if "Traceback (most recent call last)" in text]
+
+    @property
+    def place(self) -> tuple[int, float]:
+        """The number of the selected cell, and how far the page is scrolled."""
+        return tuple(
+            self.page.evaluate(
+                """() => {
+                    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
+                    const selected = cells.findIndex(c => c.classList.contains('jp-mod-active'));
+                    return [selected, cells[0].getBoundingClientRect().top];
+                }"""
+            )
+        )
+
+    def explorer(self, call: str) -> "Screen":
+        """The explorer that the cell with `explorers.<call>(` shows, scrolled to."""
+        (number,) = (n for n, cell in enumerate(self.cells) if call in calls(cell))
+        found = self.page.locator(CELLS).nth(number).locator(".vaelib-explorer")
+        found.wait_for(state="attached", timeout=1000 * SOON)
+        return Screen(self.page, found)
+
+    def close(self) -> None:
+        """Close the page and end its kernel; what was run is not saved."""
+        self.page.close()
+        self.server.end_kernels()
+
+
+def calls(cell: nbformat.NotebookNode) -> list[str]:
+    """The names of the explorers that a cell makes."""
+    if cell.cell_type != "code":
+        return []
+    return [name for name in re.findall(r"explorers\.(\w+)\(", cell.source) if name != "strip"]
+
+
+def value_of(shown: str | bool | list) -> object:
+    """What a control's text stands for."""
+    if isinstance(shown, list):
+        return [float(text) for text in shown]
+    if isinstance(shown, str) and re.fullmatch(r"[-−]?[\d,]+(\.\d+)?", shown):
+        plain = shown.replace("−", "-").replace(",", "")
+        return float(plain) if "." in plain else int(plain)
+    return shown
+
+
+class Screen:
+    """An explorer as it is seen and handled: by its labels, with mouse and keyboard."""
+
+    def __init__(self, page, box) -> None:
+        self.page, self.box = page, box
+        self.image = box.locator(".widget-image").first
+        # Playwright's own scrolling waits for ever for what JupyterLab does not yet render.
+        box.evaluate("box => box.scrollIntoView({block: 'center'})")
+        self.image.wait_for(timeout=1000 * SOON)
+
+    def picture(self) -> np.ndarray:
+        """The picture's pixels, as the browser has them: (row, column, 3)."""
+        data = self.image.evaluate(
+            """async image => {
+                const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+                return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
+            }"""
+        )
+        return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+    @property
+    def words(self) -> str:
+        return self.box.locator("[role=status]").inner_text()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The value that each control shows, by its label: a number where it is one."""
+        shown = self.box.evaluate(
+            """box => Object.fromEntries([
+                ...[...box.querySelectorAll('.widget-slider')].map(slider => {
+                    return [slider.querySelector('.widget-label').textContent,
+                            slider.querySelector('.widget-readout').textContent];
+                }),
+                ...[...box.querySelectorAll('.widget-dropdown')].map(choice => {
+                    const select = choice.querySelector('select');
+                    return [choice.querySelector('.widget-label').textContent,
+                            select.selectedOptions[0].textContent];
+                }),
+                ...[...box.querySelectorAll('.widget-checkbox')].map(choice =>
+                    [choice.textContent.trim(), choice.querySelector('input').checked]),
+                ...[...box.querySelectorAll('.widget-toggle-button')].map(choice =>
+                    [choice.textContent.trim(), choice.classList.contains('mod-active')]),
+                ...[...box.querySelectorAll('.vaelib-pad')].map(pad =>
+                    ['pad', pad.getAttribute('aria-valuetext').split(', ')]),
+            ])"""
+        )
+        return {label: value_of(text) for label, text in shown.items()}
+
+    def slider(self, label: str):
+        """The slider with this label."""
+        return self.box.locator(".widget-slider").filter(
+            has=self.page.locator(f".widget-label:text-is('{label}')")
+        )
+
+    def press(self, label: str, key: str, times: int = 1) -> None:
+        """Put the keyboard on a slider, or on the pad, and press a key."""
+        target = self.pad if label == "pad" else self.slider(label).locator(".noUi-handle")
+        target.evaluate("target => target.scrollIntoView({block: 'center'})")
+        target.focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def drag(self, label: str, fraction: float) -> None:
+        """Take a slider's handle with the mouse to a fraction of its track."""
+        handle = self.slider(label).locator(".noUi-handle")
+        handle.evaluate("handle => handle.scrollIntoView({block: 'center'})")
+        start = handle.bounding_box()
+        track = self.slider(label).locator(".noUi-base").bounding_box()
+        x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(track["x"] + fraction * track["width"], y, steps=8)
+        self.page.mouse.up()
+
+    def click(self, button: str) -> None:
+        """Press a button by mouse."""
+        self.box.get_by_role("button", name=button, exact=True).click()
+
+    @property
+    def pad(self):
+        """The map to point at, or the box to draw in."""
+        return self.box.locator(".vaelib-pad, .vaelib-sketch-box").first
+
+    def trace(self, points: list[tuple[float, float]]) -> None:
+        """Draw a line on the pad with the mouse held down; (0, 0) is its upper left corner."""
+        self.pad.evaluate("pad => pad.scrollIntoView({block: 'center'})")
+        box = self.pad.bounding_box()
+        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        self.page.mouse.move(*spots[0])
+        self.page.mouse.down()
+        for spot in spots[1:]:
+            self.page.mouse.move(*spot, steps=4)
+        self.page.mouse.up()
+
+    def ink(self, side: int) -> np.ndarray:
+        """What is drawn in the box, (side, side), from 0 to 1: the mean over each square of it."""
+        width, data = self.box.evaluate(
+            """box => {
+                const canvas = box.querySelector('.vaelib-sketch-box canvas');
+                const page = canvas.getContext('2d');
+                const drawn = page.getImageData(0, 0, canvas.width, canvas.height).data;
+                let text = '';
+                for (let i = 3; i < drawn.length; i += 4) text += String.fromCharCode(drawn[i]);
+                return [canvas.width, btoa(text)];
+            }"""
+        )
+        alpha = np.frombuffer(base64.b64decode(data), np.uint8).reshape(width, width)
+        return alpha.reshape(side, width // side, side, width // side).mean((1, 3)) / 255
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[list[str]]:
+        """The pictures that come meanwhile, as the addresses of their bytes."""
+        self.image.evaluate(
+            """image => {
+                image.seen = [];
+                image.watch = new MutationObserver(() => {
+                    if (image.seen.at(-1) !== image.src) image.seen.push(image.src);
+                });
+                image.watch.observe(image, {attributeFilter: ['src']});
+            }"""
+        )
+        seen: list[str] = []
+        yield seen
+        seen += self.image.evaluate("image => (image.watch.disconnect(), image.seen)")
+
+    def burst(self, label: str, key: str, times: int) -> None:
+        """Press a key so fast that no answer can come between: all within one task of the page."""
+        self.slider(label).locator(".noUi-handle").evaluate(
+            """(handle, [key, times]) => {
+                for (let i = 0; i < times; i++)
+                    handle.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+            }""",
+            [key, times],
+        )
+
+    def layout(self) -> list[float]:
+        """Where the picture stands in the explorer, its size, and the explorer's height."""
+        return self.box.evaluate(
+            """box => {
+                const outer = box.getBoundingClientRect();
+                const inner = box.querySelector('.widget-image').getBoundingClientRect();
+                return [inner.left - outer.left, inner.top - outer.top, inner.width, inner.height,
+                        outer.height];
+            }"""
+        )
+
+
+def soon(holds: Callable[[], bool], seconds: float = SOON) -> bool:
+    """Whether something comes to hold within some seconds."""
+    end = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return held
