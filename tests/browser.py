@@ -293,9 +293,13 @@ class Screen:
         self.page.mouse.move(track["x"] + fraction * track["width"], y, steps=8)
         self.page.mouse.up()
 
+    def button(self, label: str):
+        """The button with this label."""
+        return self.box.get_by_role("button", name=label, exact=True)
+
     def click(self, button: str) -> None:
         """Press a button by mouse."""
-        self.box.get_by_role("button", name=button, exact=True).click()
+        self.button(button).click()
 
     @property
     def pad(self):

@@ -94,7 +94,7 @@ CLOUD = {
     "log σ₂ (base e)": "log_std_2",
     "ε₁ (σ₁)": "noise_1",
     "ε₂ (σ₂)": "noise_2",
-    "follow the": "pull",
+    "climb the": "pull",
 }
 
 
@@ -103,7 +103,7 @@ def clouded(settings: Settings) -> View:
 
 
 def first_noise(settings: Settings) -> Settings:
-    noise = torch.randn(2, generator=torch.Generator().manual_seed(1)).tolist()
+    noise = torch.randn(2, generator=torch.Generator().manual_seed(1), dtype=torch.float64).tolist()
     return {"ε₁ (σ₁)": noise[0], "ε₂ (σ₂)": noise[1]}
 
 
@@ -317,9 +317,11 @@ def keyboard(case: Case, sheet: Sheet) -> None:
     assert after == before | {case.key: after[case.key]}
     expect(screen, case.expected(after | {TOSS: 1}))
     assert screen.layout() == layout
-    screen.click(RESET)
+    screen.button(RESET).focus()
+    sheet.page.keyboard.press("Enter")
     expect(screen, case.expected(before | {TOSS: 1}))
     assert screen.settings == before
+    assert sheet.place == place, "the keys moved the page or the selected cell"
 
 
 def mouse(case: Case, sheet: Sheet) -> None:
@@ -334,8 +336,10 @@ def mouse(case: Case, sheet: Sheet) -> None:
     for button, change in case.buttons.items():
         screen.click(button)
         settings |= change(settings)
+        reached = soon(lambda meant=settings: agree(screen.settings, meant))
+        assert reached, (button, screen.settings, settings)
+        settings |= screen.settings  # a slider rounds what it is given to its steps
         expect(screen, case.expected(settings))
-        assert agree(screen.settings, settings), (button, screen.settings, settings)
     screen.click(RESET)
     expect(screen, case.expected(first | {TOSS: 1}))
     assert screen.settings == first
@@ -403,9 +407,7 @@ def walk(sheet: Sheet) -> None:
 def training(sheet: Sheet) -> None:
     """A run is watched for an epoch, and stopped."""
     screen = sheet.explorer("train_live")
-    start, stop = (
-        screen.box.get_by_role("button", name=name, exact=True) for name in ("Train", "Stop")
-    )
+    start, stop = screen.button("Train"), screen.button("Stop")
     assert "Untrained" in screen.words
     untrained = screen.picture()
     screen.press("epochs", "End")

@@ -176,17 +176,53 @@ def test_what_is_harder_than_all_is_marked_at_the_right_edge(model, tests, gener
     drawn = handwriting.view(model, tests, ink)
     cost, share, _ = said(drawn)
     assert share == "all"
-    line = drawn.figure.axes[-1].lines[-1]
-    assert set(line.get_xdata()) == {handwriting.bins(tests.costs)[-1]}
-    assert cost > line.get_xdata()[0]
+    left, _, wide, _ = handwriting.BARS
+    assert orange_in(drawn, handwriting.BARS)[1] == pytest.approx(150 * (left + wide), abs=2)
+    assert cost > handwriting.bins(tests.costs)[-1]
 
 
-def test_a_code_beyond_the_map_is_marked_at_its_edge(model, test, tests):
-    far = tests._replace(axes=(0, 1))
-    figure = handwriting.Picture(handwriting.HEIGHT, handwriting.WIDTH)
-    handwriting._mark_map(figure, torch.tensor([99.0, -99.0]), far.codes[:5, :2])
-    (x,), (y,) = figure.axes[0].lines[-1].get_data()
-    assert (x, y) == pytest.approx((handwriting.REACH[0] - 0.2, 0.2 - handwriting.REACH[1]))
+def orange_in(view, place):
+    """Row and column in the middle of what is orange within a place of the picture."""
+    left, bottom, wide, high = (150 * inches for inches in place)
+    rows, columns = np.nonzero((view.figure.pixels() == [0xD5, 0x5E, 0x00]).all(-1))
+    row, column = 150 * handwriting.HEIGHT - rows, columns
+    inside = (row > bottom - 9) & (row < bottom + high + 9)
+    inside &= (column > left - 9) & (column < left + wide + 9)
+    return row[inside].mean(), column[inside].mean()
+
+
+@pytest.mark.parametrize("number", [0, 8, 15])
+def test_marks_stand_where_the_code_and_the_cost_lie(model, test, tests, number):
+    drawn = handwriting.view(model, tests, drawing(test, number))
+    edges = handwriting.bins(tests.costs)
+    share = (said(drawn)[0] - edges[0]) / (edges[-1] - edges[0])
+    left, _, wide, _ = handwriting.BARS
+    _, column = orange_in(drawn, handwriting.BARS)
+    assert column == pytest.approx(150 * (left + share * wide), abs=2)
+    left, bottom, wide, high = handwriting.MAP
+    with torch.no_grad():
+        code = model.encoder(redrawn(test, number)[None]).mean[0]
+    x, y = code[list(tests.axes)].tolist()
+    row, column = orange_in(drawn, handwriting.MAP)
+    assert column == pytest.approx(150 * (left + wide * (0.5 + x / 8.8)), abs=2)
+    assert row == pytest.approx(150 * (bottom + high * (0.5 + y / 8)), abs=2)
+
+
+def test_bars_left_of_the_line_are_blue_and_none_at_its_right(model, test, tests):
+    drawn = handwriting.view(model, tests, drawing(test, 15))
+    blue = (drawn.figure.pixels() == [0x00, 0x72, 0xB2]).all(-1).any(0).nonzero()[0]
+    _, line = orange_in(drawn, handwriting.BARS)
+    assert line - 6 < blue.max() < line
+    assert blue.min() < line - 100
+
+
+def test_a_code_beyond_the_map_is_marked_at_its_edge(tests):
+    page = tests.ground.copy()
+    handwriting._mark_map(page, torch.tensor([99.0, -99.0]), tests.codes[:0, :2])
+    rows, columns = np.nonzero((page != tests.ground).any(-1))
+    left, bottom, wide, _ = handwriting.MAP
+    assert columns.mean() == pytest.approx(150 * (left + 0.98 * wide), abs=3)
+    assert rows.mean() == pytest.approx(len(page) - 150 * (bottom + 0.045), abs=3)
 
 
 def test_labels_of_the_map_are_pushed_apart():

@@ -117,7 +117,7 @@ def _compared(wrong: float, right: float) -> str:
     return f"{abs(difference):.3f} too {'much' if difference > 0 else 'little'}"
 
 
-def _signed(value: float, digits: int = 3) -> str:
+def _signed(value: Number, digits: int = 3) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

@@ -92,7 +92,7 @@ def view(
     return View(figure, words)
 
 
-def _signed(value: float, digits: int) -> str:
+def _signed(value: Number, digits: int) -> str:
     return f"{value + 0.0:.{digits}f}".replace("-", "−")
 
 

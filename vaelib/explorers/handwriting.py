@@ -1,5 +1,6 @@
 """Explorer of notebook 5: a digit of one's own hand, rebuilt, placed and priced."""
 
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 import traitlets
 from jaxtyping import Float, Int64, UInt8
+from matplotlib.colors import to_rgb
 from torch import Generator, Tensor
 
 from vaelib import plotting
@@ -17,7 +19,7 @@ from vaelib.binarization import by_threshold
 from vaelib.elbo import elbo
 from vaelib.elbo import kl as nats
 from vaelib.encoder import Gaussian
-from vaelib.explorers.shell import Digit, Explorer, Picture, View, digit_row, panel
+from vaelib.explorers.shell import SHARPNESS, Digit, Explorer, Picture, View, digit_row, panel
 from vaelib.handwriting import as_mnist
 from vaelib.sampling import decode
 from vaelib.training import evaluate
@@ -69,7 +71,7 @@ class Gallery(NamedTuple):
 
     `codes` are the posterior means, `costs` the −ELBO of one latent sample in nats, both by the
     threshold protocol; `axes` are the two latent dimensions with the most KL; `ground` is the
-    part of every picture that never changes.
+    part of every picture that never changes, and `easier` the same with all bars in blue.
     """
 
     images: UInt8[Tensor, "image 784"]
@@ -78,6 +80,7 @@ class Gallery(NamedTuple):
     costs: Float[Tensor, " image"]
     axes: tuple[int, int]
     ground: np.ndarray
+    easier: np.ndarray
 
     def share_easier(self, cost: float) -> float:
         """The share of digits with a −ELBO below `cost` nats."""
@@ -111,7 +114,10 @@ def gallery(
     )
     axes = tuple(by_dimension.topk(2).indices.tolist())
     codes = posterior.mean.float().cpu()
-    return Gallery(images, labels, codes, costs, axes, _ground(codes, labels, costs, axes))
+    ground, easier = (
+        _ground(codes, labels, costs, axes, colour) for colour in ("#c4c4c4", plotting.BLUE)
+    )
+    return Gallery(images, labels, codes, costs, axes, ground, easier)
 
 
 def bins(costs: Float[Tensor, " image"]) -> Float[np.ndarray, " edge"]:
@@ -137,6 +143,7 @@ def _ground(
     labels: UInt8[Tensor, " image"],
     costs: Float[Tensor, " image"],
     axes: tuple[int, int],
+    colour: str,
 ) -> np.ndarray:
     figure = Picture(HEIGHT, WIDTH)
     some, marks = codes[:1500, list(axes)], labels[:1500]
@@ -172,11 +179,10 @@ def _ground(
         yticks=[0, 100 * (height.max() // 100)] if height.max() >= 100 else [0, height.max()],
     )
     bars.set_ylabel("digits", labelpad=2, size=10)
-    bars.stairs(height, edges, fill=True, color="#c4c4c4")
+    bars.stairs(height, edges, fill=True, color=colour)
     return figure.pixels()
 
 
-@plt.rc_context(plotting.STYLE)
 def view(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> View:
     """A drawing as MNIST would have it, its reconstruction, its code, its cost, its neighbours.
 
@@ -187,14 +193,15 @@ def view(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> View:
         return _invitation(tests)
     image = by_threshold(as_mnist(ink))
     code, rebuilt, cost = judge(vae, image)
-    figure = Picture(HEIGHT, WIDTH, ground=tests.ground)
+    page = tests.ground.copy()
+    figure = Picture(HEIGHT, WIDTH, ground=page)
     near = tests.nearest(code)
     _digits(figure, Digit(image, "your drawing"), Digit(rebuilt, "reconstruction"))
     shown = by_threshold(tests.images[near])
     labels = [str(label) for label in tests.labels[near].tolist()]
     _neighbours(figure, *map(Digit, shown, labels))
-    _mark_map(figure, code[list(tests.axes)], tests.codes[near][:, list(tests.axes)])
-    _mark_bars(figure, tests, cost)
+    _mark_map(page, code[list(tests.axes)], tests.codes[near][:, list(tests.axes)])
+    _mark_bars(page, tests, cost)
     share = in_words(tests.share_easier(cost))
     _price(figure, f"its −ELBO: {cost:.1f} nats, harder than {share} of the test digits")
     a, b = tests.axes
@@ -248,26 +255,71 @@ def _price(figure: Picture, text: str) -> None:
 
 
 def _mark_map(
-    figure: Picture, code: Float[Tensor, " 2"], near: Float[Tensor, "neighbour 2"]
+    page: np.ndarray, code: Float[Tensor, " 2"], near: Float[Tensor, "neighbour 2"]
 ) -> None:
     """The code as a cross, its neighbours as rings; a code beyond the map stands at its edge."""
-    inside = torch.tensor([REACH[0] - 0.2, REACH[1] - 0.2])
-    plane = panel(figure, MAP, xlim=(-REACH[0], REACH[0]), ylim=(-REACH[1], REACH[1]))
-    plane.plot(*near.clamp(-inside, inside).T, "o", ms=5.5, mfc="none", mec="black", mew=1)
-    point = code.clamp(-inside, inside).tolist()
-    plane.plot(*([value] for value in point), "X", color=plotting.ORANGE, ms=11, mec="white")
+    for point in near:
+        _stamp(page, _ring(), "black", point)
+    _stamp(page, _cross(7), "white", code)
+    _stamp(page, _cross(4), plotting.ORANGE, code)
 
 
-def _mark_bars(figure: Picture, tests: Gallery, cost: float) -> None:
+def _mark_bars(page: np.ndarray, tests: Gallery, cost: float) -> None:
     """A line at `cost`, at the right edge if it lies beyond; bars of what is easier are blue."""
     edges = bins(tests.costs)
-    at = min(max(cost, edges[0]), edges[-1])
-    height = np.histogram(tests.costs, edges)[0]
-    bars = panel(figure, BARS, xlim=(edges[0], edges[-1]), ylim=(0, 1.05 * height.max()))
-    bars.stairs(
-        height[edges[:-1] < at], [*edges[:-1][edges[:-1] < at], at], fill=True, color=plotting.BLUE
+    along = min(max((cost - edges[0]) / (edges[-1] - edges[0]), 0), 1)
+    left, bottom, wide, high = BARS
+    (top, start), (end, at) = _pixel(left, bottom + high), _pixel(left + along * wide, bottom)
+    page[top:end, start:at] = tests.easier[top:end, start:at]
+    page[top - 8 : end, at - 2 : at + 3] = _bytes(plotting.ORANGE)
+
+
+# Marks are painted on the ground's pixels: matplotlib would take longer than all the rest.
+
+
+def _pixel(left: float, bottom: float) -> tuple[int, int]:
+    """Row and column of the pixel at a place in inches."""
+    dpi = 100 * SHARPNESS
+    return round((HEIGHT - bottom) * dpi), round(left * dpi)
+
+
+def _bytes(colour: str) -> np.ndarray:
+    return np.array([round(255 * part) for part in to_rgb(colour)])
+
+
+def _stamp(page: np.ndarray, shape: np.ndarray, colour: str, point: Float[Tensor, " 2"]) -> None:
+    """Paint a `shape` of opacities from 0 to 1 around a point of the map."""
+    left, bottom, wide, high = MAP
+    share = [
+        (0.5 + value / (2 * reach)) for value, reach in zip(point.tolist(), REACH, strict=True)
+    ]
+    x, y = (min(max(part, 0.02), 0.98) for part in share)
+    row, column = _pixel(left + x * wide, bottom + y * high)
+    half = len(shape) // 2
+    part = page[row - half : row + half + 1, column - half : column + half + 1]
+    part[:] = part + shape[..., None] * (_bytes(colour) - part.astype(float))
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray]:
+    return np.meshgrid(np.arange(-12.0, 13), np.arange(-12.0, 13))
+
+
+@cache
+def _ring() -> np.ndarray:
+    x, y = _grid()
+    return (1.5 - abs(np.hypot(x, y) - 6)).clip(0, 1)
+
+
+@cache
+def _cross(half: int) -> np.ndarray:
+    """Two diagonal strokes of twice `half` pixels' width, nine pixels long from the middle."""
+    x, y = _grid()
+    along, across = abs(x + y) / 2**0.5, abs(x - y) / 2**0.5
+    arms = np.maximum(
+        np.minimum(half / 1.4 - across, 9 + half / 3 - along),
+        np.minimum(half / 1.4 - along, 9 + half / 3 - across),
     )
-    bars.plot([at, at], [0, 1.05 * height.max()], color=plotting.ORANGE, lw=3, clip_on=False)
+    return (arms + 0.5).clip(0, 1)
 
 
 def _invitation(tests: Gallery) -> View:
