@@ -155,7 +155,7 @@ class Sheet:
         """Run > Run All Cells, by mouse, and wait until no cell waits or runs."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_text("Run All Cells", exact=True).click()
-        ended = soon(lambda: self.has_run, seconds)
+        ended = soon(lambda: self.has_run, seconds, every=0.5)  # asking costs the kernel time
         assert ended, f"after {seconds} s cells still wait: {self.counts}"
 
     @property
@@ -241,7 +241,7 @@ class Screen:
 
     @property
     def words(self) -> str:
-        return self.box.locator("[role=status]").inner_text()
+        return self.box.locator(".widget-html [role=status]").inner_text()
 
     @property
     def settings(self) -> dict[str, object]:
@@ -370,9 +370,9 @@ class Screen:
         )
 
 
-def soon(holds: Callable[[], bool], seconds: float = SOON) -> bool:
-    """Whether something comes to hold within some seconds."""
+def soon(holds: Callable[[], bool], seconds: float = SOON, every: float = 0.05) -> bool:
+    """Whether something comes to hold within some seconds; it is asked `every` so many."""
     end = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(every)
     return held

@@ -164,7 +164,7 @@ def strip(*views: View) -> Image:
     file = io.BytesIO()
     sheet = np.concatenate([view.figure.pixels() for view in views])
     PIL.Image.fromarray(sheet).quantize(64).save(file, "png", optimize=True)
-    return Image(file.getvalue(), width=round(100 * WIDTH))
+    return Image(file.getvalue(), width=round(sheet.shape[1] / SHARPNESS))
 
 
 class Again(widgets.Button):
