@@ -1,7 +1,7 @@
 """How soon an explorer's picture follows its slider, and whether its memory stays flat.
 
-`python -m benchmarks.explorers` (about two minutes) moves the first slider of every explorer as a
-dragging hand would, times each move in the kernel from the new value to the new picture, and
+`python -m benchmarks.explorers` (about two minutes) moves the first control of every explorer
+as a dragging hand would, times each move in the kernel from the new value to the new picture, and
 writes explorers.json: median and 95th percentile in milliseconds over 300 moves, and the growth
 of resident memory over 2,000 more. What the browser and the way to it add is not in it.
 """
@@ -18,18 +18,19 @@ import torch
 
 from benchmarks.timing import facts
 from vaelib import datasets, demonstration, explorers
+from vaelib.explorers.handwriting import enlarged
 
 RESULTS = Path(__file__).with_suffix(".json")
 AIM = 40.0  # milliseconds at the 95th percentile
 TIMED, WARM, FURTHER = 300, 50, 2000
 
 
-def toy_log_joint(z: torch.Tensor) -> torch.Tensor:
-    """log p(x, z) of a model in one dimension: a standard normal prior, three leaning pixels."""
-    slopes = torch.tensor([2.0, -1.0, 3.0], dtype=z.dtype)
-    coins = torch.distributions.Bernoulli(logits=z[..., None] * slopes)
-    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z)
-    return prior + coins.log_prob(torch.tensor([1.0, 0.0, 1.0], dtype=z.dtype)).sum(-1)
+def toy() -> tuple[torch.Tensor, torch.Tensor]:
+    """A grid of codes, and log p(x, z) there: a standard normal prior, three leaning pixels."""
+    z = torch.linspace(-12, 12, 12_001, dtype=torch.float64)
+    coins = torch.distributions.Bernoulli(logits=z[:, None] * torch.tensor([2.0, -1.0, 3.0]))
+    likelihood = coins.log_prob(torch.tensor([1.0, 0.0, 1.0])).sum(-1)
+    return z, likelihood + torch.distributions.Normal(0.0, 1.0).log_prob(z)
 
 
 def builders() -> dict[str, Callable[[], explorers.Explorer]]:
@@ -37,20 +38,27 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
     model, test = demonstration.model(), datasets.load(split="test")
     return {
         "binarize": lambda: explorers.binarize(test.images),
+        "encode": explorers.encode,
         "decode": lambda: explorers.decode(model, test.images),
+        "diverge": explorers.diverge,
+        "bound": lambda: explorers.bound(*toy()),
         "walk": lambda: explorers.walk(model, test.images, test.labels),
+        "draw": lambda: explorers.draw(model, test.images, test.labels),
     }
 
 
 def drag(explorer: explorers.Explorer, moves: int) -> list[float]:
-    """Milliseconds from each new value of the first slider to the picture of it."""
-    slider = next(control for control in explorer.controls.values() if hasattr(control, "min"))
-    steps = round((slider.max - slider.min) / slider.step)
+    """Milliseconds from each new value of the first control to the picture of it."""
+    control = next(iter(explorer.controls.values()))
+    if "ink" in explorer.controls:
+        values = [enlarged(image) for image in datasets.load(split="test").images[:100]]
+    else:
+        steps = round((control.max - control.min) / control.step)
+        values = [type(control.value)(control.min + control.step * i) for i in range(steps + 1)]
     seconds = []
     for i in range(1, moves + 1):
-        value = slider.min + slider.step * (i % (steps + 1))
         before, start = explorer.drawn, time.perf_counter()
-        slider.value = type(slider.value)(value)
+        control.value = values[i % len(values)]
         if explorer.drawn > before:
             seconds.append(time.perf_counter() - start)
     return [1000 * value for value in seconds]

@@ -177,16 +177,11 @@ class Sheet:
         return [text for text in said if "Traceback (most recent call last)" in text]
 
     @property
-    def place(self) -> tuple[int, float]:
-        """The number of the selected cell, and how far the page is scrolled."""
-        return tuple(
-            self.page.evaluate(
-                """() => {
-                    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
-                    const selected = cells.findIndex(c => c.classList.contains('jp-mod-active'));
-                    return [selected, cells[0].getBoundingClientRect().top];
-                }"""
-            )
+    def selected(self) -> int:
+        """The number of the selected cell."""
+        return self.page.evaluate(
+            f"""[...document.querySelectorAll('{CELLS}')].findIndex(
+                cell => cell.classList.contains('jp-mod-active'))"""
         )
 
     def explorer(self, call: str) -> "Screen":
@@ -225,9 +220,25 @@ class Screen:
     def __init__(self, page, box) -> None:
         self.page, self.box = page, box
         self.image = box.locator(".widget-image").first
-        # Playwright's own scrolling waits for ever for what JupyterLab does not yet render.
-        box.evaluate("box => box.scrollIntoView({block: 'center'})")
+        self.come_to()
         self.image.wait_for(timeout=1000 * SOON)
+
+    def come_to(self) -> None:
+        """Scroll to the explorer, until the cells above it have found their height.
+
+        Playwright's own scrolling waits for ever for what JupyterLab does not yet render.
+        """
+        places = []
+        while len(places) < 3 or len({*places[-3:]}) > 1:
+            self.box.evaluate("box => box.scrollIntoView({block: 'center'})")
+            places.append(self.top)
+            assert len(places) < 100, f"the page does not come to rest: {places[-3:]}"
+            time.sleep(0.1)
+
+    @property
+    def top(self) -> float:
+        """Where the explorer begins in the window, in pixels; it changes when the page scrolls."""
+        return self.box.bounding_box()["y"]
 
     def picture(self) -> np.ndarray:
         """The picture's pixels, as the browser has them: (row, column, 3)."""
@@ -276,8 +287,7 @@ class Screen:
     def press(self, label: str, key: str, times: int = 1) -> None:
         """Put the keyboard on a slider, or on the pad, and press a key."""
         target = self.pad if label == "pad" else self.slider(label).locator(".noUi-handle")
-        target.evaluate("target => target.scrollIntoView({block: 'center'})")
-        target.focus()
+        target.evaluate("target => target.focus({preventScroll: true})")
         for _ in range(times):
             self.page.keyboard.press(key)
 

@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
+import anywidget
 import ipywidgets as widgets
 import matplotlib.font_manager
 import matplotlib.pyplot as plt
@@ -177,6 +179,12 @@ class Again(widgets.Button):
         self.on_click(lambda _: self.set_trait("value", self.value + 1))
 
 
+class Keys(anywidget.AnyWidget):
+    """Unseen; lets keys reach an explorer's controls, which Jupyter would take for its own."""
+
+    _esm = Path(__file__).parent / "keys.js"
+
+
 class Stage(widgets.VBox):
     """A picture that is changed in place, and a line that tells it in words.
 
@@ -197,7 +205,7 @@ class Stage(widgets.VBox):
         rows = [widgets.Box(list(row), layout=wrap) for row in above]
         shown = widgets.Box([*beside, self.picture], layout=wrap)
         frame = widgets.Layout(padding="4px 0", overflow="hidden", max_width="960px")
-        super().__init__([*rows, shown, self.words], layout=frame)
+        super().__init__([*rows, shown, self.words, Keys()], layout=frame)
         self.add_class("vaelib-explorer")
 
     def show(self, view: View) -> None:
