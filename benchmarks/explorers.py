@@ -1,6 +1,6 @@
 """How soon an explorer's picture follows its slider, and whether its memory stays flat.
 
-`python -m benchmarks.explorers` (about two minutes) moves the first control of every explorer
+`python -m benchmarks.explorers` (about five minutes) moves the first control of every explorer
 as a dragging hand would, times each move in the kernel from the new value to the new picture, and
 writes explorers.json: median and 95th percentile in milliseconds over 300 moves, and the growth
 of resident memory over 2,000 more. What the browser and the way to it add is not in it.
