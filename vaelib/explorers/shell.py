@@ -6,6 +6,8 @@ settings, shows what the function gives, and can be left out by whoever reads a 
 
 import io
 import math
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -155,10 +157,21 @@ def _colour_table(name: str) -> np.ndarray:
 
 
 def png(figure: Picture) -> bytes:
-    """The picture as the bytes of a PNG, the same for the same picture."""
-    file = io.BytesIO()
-    PIL.Image.fromarray(figure.pixels()).save(file, "png", compress_level=1)
-    return file.getvalue()
+    """The picture as the bytes of a PNG, the same for the same picture.
+
+    Rows go unfiltered: PIL would try five filters on each, which takes longer than all else.
+    """
+    sheet = figure.pixels()
+    height, width, _ = sheet.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)  # a row's first byte 0: no filter
+    rows[:, 1:] = sheet.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits of red, green, blue
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def strip(*views: View) -> Image:
