@@ -75,7 +75,7 @@ def trained(app: str) -> VAE:
 
 
 def digit(settings: Settings) -> torch.Tensor:
-    return held_out().images[settings["digit number"]]
+    return held_out().images[settings["digit (index)"]]
 
 
 def again(settings: Settings) -> Settings:
@@ -108,19 +108,19 @@ def first_noise(settings: Settings) -> Settings:
 
 
 def decoded(settings: Settings) -> View:
-    code = torch.tensor([float(settings[f"z{i}"]) for i in range(1, 6)])
+    code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
     image = by_threshold(digit(settings))
     return decoder.view(demonstrated(), image, code, tossed=settings[TOSS])
 
 
 def encoded(settings: Settings) -> Settings:
     code = decoder.mean_code(demonstrated(), by_threshold(digit(settings)))
-    return {f"z{i + 1}": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
+    return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
 
 
 def first_surprise(settings: Settings) -> Settings:
     code = torch.randn(5, generator=torch.Generator().manual_seed(0))
-    return {f"z{i + 1}": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
+    return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
 
 
 def guess(settings: Settings) -> dict[str, float]:
@@ -160,7 +160,7 @@ CASES = [
         "binarize",
         binarized,
         key="threshold (intensity)",
-        drag="digit number",
+        drag="digit (index)",
         buttons={TOSS: again},
     ),
     Case(
@@ -175,8 +175,8 @@ CASES = [
         "03_decoder.ipynb",
         "decode",
         decoded,
-        key="z2",
-        drag="digit number",
+        key="z2 (prior σ)",
+        drag="digit (index)",
         buttons={TOSS: again, "Encode this digit": encoded, "Surprise me": first_surprise},
     ),
     Case(
@@ -371,8 +371,8 @@ def codes_of(vae: VAE, *numbers: int) -> torch.Tensor:
 
 def walked(sheet: Sheet, settings: Settings) -> View:
     vae = trained(sheet.app)
-    ends = codes_of(vae, settings["from digit number"], settings["to digit number"])
-    axes = tuple(int(settings[f"axis {way}"][1:]) - 1 for way in ("across", "up"))
+    ends = codes_of(vae, settings["from digit (index)"], settings["to digit (index)"])
+    axes = tuple(int(settings[f"{way} (latent axis)"][1:]) - 1 for way in ("across", "up"))
     along = float(settings["along the line (0 to 1)"])
     return latent.view(vae, ends, along=along, axes=axes, point=tuple(settings["pad"]))
 
@@ -410,8 +410,8 @@ def training(sheet: Sheet) -> None:
     start, stop = screen.button("Train"), screen.button("Stop")
     assert "Untrained" in screen.words
     untrained = screen.picture()
-    screen.press("epochs", "End")
-    assert screen.settings["epochs"] == 20, "a run that would go on for half a minute"
+    screen.press("epochs (passes)", "End")
+    assert screen.settings["epochs (passes)"] == 20, "a run that would go on for half a minute"
     screen.click("Train")
     assert soon(lambda: "Epoch 1 of 20" in screen.words)
     assert start.is_disabled()
@@ -427,7 +427,7 @@ def training(sheet: Sheet) -> None:
     assert np.array_equal(screen.picture(), picture)
     screen.click(RESET)
     assert soon(lambda: "Untrained" in screen.words)
-    assert soon(lambda: screen.settings["epochs"] == 5)
+    assert soon(lambda: screen.settings["epochs (passes)"] == 5)
 
 
 def circle(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:

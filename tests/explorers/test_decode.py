@@ -19,10 +19,10 @@ def test_the_words_give_the_log_likelihood_of_the_chosen_digit(model, digits):
     words = decoder.view(model, image, code).words
     with torch.no_grad():
         coins = torch.distributions.Bernoulli(logits=model.decoder(code[None])[0])
-    assert f"<b>{coins.log_prob(image).sum():.1f}</b> nats" in words
+    assert f"<b>−{-coins.log_prob(image).sum():.1f}</b> nats" in words
     normal = torch.distributions.Normal(0.0, 1.0).log_prob(code).sum()
-    assert f"log p(z) of the code: {normal:.1f}" in words
-    assert f"784 fair coins would give {-784 * math.log(2):.0f}" in words
+    assert f"log p(z) of the code: −{-normal:.1f}" in words
+    assert f"784 fair coins would give −{784 * math.log(2):.0f}" in words
 
 
 def test_mean_code_is_the_posterior_mean(model, digits):
@@ -49,8 +49,6 @@ def test_surprise_draws_from_the_prior_another_code_each_time(model, digits):
     turned = explorers.decode(model, digits)
     codes = []
     for _ in range(300):
-        turned._holding = True  # the pictures are not looked at
-        turned.set()
         turned.buttons["Surprise me"].click()
         codes.append([turned.settings[f"z{i + 1}"] for i in range(5)])
     codes = torch.tensor(codes)

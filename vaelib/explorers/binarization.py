@@ -60,7 +60,7 @@ def binarize(images: UInt8[Tensor, "image pixel"]) -> Explorer:
         "a threshold and coins",
         lambda digit, **settings: view(images[digit], **settings),
         {
-            "digit": chooser("digit number", len(images)),
+            "digit": chooser("digit (index)", len(images)),
             "level": slider("threshold", 0.5, 0, 1, 0.01, "intensity"),
             "tossed": Again("Toss the coins again"),
         },

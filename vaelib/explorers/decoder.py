@@ -16,6 +16,7 @@ from vaelib.explorers.shell import (
     View,
     chooser,
     digit_row,
+    signed,
     slider,
 )
 from vaelib.sampling import sample
@@ -57,12 +58,14 @@ def view(
         Digit(cost, "its cost by pixel", most=5, colours="Oranges"),
     )
     total = cost.sum().item()
-    normal = -0.5 * len(code) * math.log(2 * math.pi)
+    fair = vae.pixels * math.log(2)
+    highest = -0.5 * len(code) * math.log(2 * math.pi)
+    density = highest - 0.5 * code.square().sum().item()
     words = (
-        f"log p(x|z) of the chosen digit: <b>{-total:.1f}</b> nats; {vae.pixels} fair coins would "
-        f"give {-vae.pixels * math.log(2):.0f}. log p(z) of the code: "
-        f"{normal - 0.5 * code.square().sum():.1f}, at most {normal:.1f}. Last panel: the darker "
-        "a pixel, the more it surprises this code, up to 5 nats."
+        f"log p(x|z) of the chosen digit: <b>{signed(-total, 1)}</b> nats; {vae.pixels} fair coins "
+        f"would give {signed(-fair, 0)}. log p(z) of the code: {signed(density, 1)}; the prior's "
+        f"centre has {signed(highest, 1)}, the most. Last panel: what each pixel costs, darker for "
+        "more, up to 5 nats."
     )
     return View(figure, words)
 
@@ -88,7 +91,7 @@ def decode(vae: VAE, images: UInt8[Tensor, "image pixel"]) -> Explorer:
     return Explorer(
         "a code and its image",
         show,
-        {name: slider(name, 0, -FAR, FAR, 0.05) for name in names}
-        | {"digit": chooser("digit number", len(digits)), "tossed": Again("Toss the coins again")},
+        {name: slider(name, 0, -FAR, FAR, 0.05, "prior σ") for name in names}
+        | {"digit": chooser("digit (index)", len(digits)), "tossed": Again("Toss the coins again")},
         actions={"Encode this digit": encoded, "Surprise me": surprise},
     )

@@ -15,7 +15,7 @@ from vaelib import plotting
 from vaelib.elbo import kl
 from vaelib.encoder import Gaussian
 from vaelib.explorers.plane import Plane, number
-from vaelib.explorers.shell import Explorer, Number, Picture, View, panel, slider
+from vaelib.explorers.shell import Explorer, Number, Picture, View, panel, signed, slider
 
 NARROW, WIDE, FAR = -2.5, 0.5, 2.0  # log σ from and to, |μ| to
 REACH = 7.0  # the codes shown, from −REACH to REACH
@@ -97,15 +97,15 @@ def view_divergence(*, mean: Number, log_std: Number) -> View:
     plane.mark(log_std, mean, "o", color=RIGHT, mec="white", ms=10, mew=1.2)
 
     for value, row in ((right, 1.5), (wrong, 0.5)):
-        number(figure, _signed(value), 7.1, BARS[1] + BARS[3] * row / 2 - 0.06)
+        number(figure, signed(value), 7.1, BARS[1] + BARS[3] * row / 2 - 0.06)
     gained = round(area, 3) - round(lost, 3)  # so that what is shown adds up
-    figure.title(f"{gained:.3f} − {_signed(-lost)} = {_signed(area)}", 1.5, 2.12)
+    figure.title(f"{gained:.3f} − {signed(-lost)} = {signed(area)}", 1.5, 2.12)
     verdict = "which no divergence can be" if wrong < 0 else _compared(wrong, right)
     words = (
-        f"q = N({_signed(mean, 2)}, {std:.2f}²). Where q is denser than p the area counts "
-        f"{_signed(gained)}, elsewhere {_signed(lost)}: together KL(q‖p) = <b>{_signed(area)}</b> "
-        f"nats. The right formula says <b>{_signed(right)}</b>, the post's "
-        f"<b>{_signed(wrong)}</b>, {verdict}."
+        f"q = N({signed(mean, 2)}, {std:.2f}²). Where q is denser than p the area counts "
+        f"{signed(gained)}, elsewhere {signed(lost)}: together KL(q‖p) = <b>{signed(area)}</b> "
+        f"nats. The right formula says <b>{signed(right)}</b>, the post's "
+        f"<b>{signed(wrong)}</b>, {verdict}."
     )
     return View(figure, words)
 
@@ -115,10 +115,6 @@ def _compared(wrong: float, right: float) -> str:
     if abs(difference) < 0.0005:
         return "the same"
     return f"{abs(difference):.3f} too {'much' if difference > 0 else 'little'}"
-
-
-def _signed(value: Number, digits: int = 3) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _top(highest: float) -> float:
@@ -322,10 +318,10 @@ def view_bound(
     column.line([0, 1], [log_evidence] * 2, color=MODEL, lw=3)
     shown = round(log_evidence, 3) - round(gap, 3), gap, log_evidence  # adds up as shown
     for value, bottom in zip(shown, ROWS, strict=True):
-        number(figure, _signed(value), SUM_AT + 1.18, bottom)
+        number(figure, signed(value), SUM_AT + 1.18, bottom)
     words = (
-        f"q = N({_signed(mean, 2)}, {math.exp(log_std):.2f}²). log p(x) = ELBO + gap: "
-        f"{_signed(log_evidence)} = <b>{_signed(shown[0])}</b> + <b>{_signed(gap)}</b> nats. "
+        f"q = N({signed(mean, 2)}, {math.exp(log_std):.2f}²). log p(x) = ELBO + gap: "
+        f"{signed(log_evidence)} = <b>{signed(shown[0])}</b> + <b>{signed(gap)}</b> nats. "
         "The gap is KL(q‖p(z|x)): it shrinks as the dashed q comes to cover the posterior, and "
         "log p(x) does not move."
     )

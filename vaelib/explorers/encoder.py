@@ -16,7 +16,7 @@ from vaelib import plotting
 from vaelib.elbo import kl
 from vaelib.encoder import Gaussian, reparameterize
 from vaelib.explorers.plane import Plane, number
-from vaelib.explorers.shell import Explorer, Number, Picture, View, panel, slider
+from vaelib.explorers.shell import Explorer, Number, Picture, View, panel, signed, slider
 
 STAR = (1.5, 1.0)  # the code that the toy's decoder wants
 BLUR = 0.5  # standard deviation with which it wants it
@@ -81,19 +81,15 @@ def view(
     _draw_plane(figure, *(x.numpy() for x in (mean, std, noise, *found[2:])))
     _draw_bars(figure, [*found.mean.tolist(), *found.log_std.tolist()])
     figure.title(f"gradient of the {pull}", 3.75, 3.46)
-    z = ", ".join(_signed(x, 2) for x in found.code.tolist())
+    z = ", ".join(signed(x, 2) for x in found.code.tolist())
     beyond = ", outside the picture" if found.code.abs().max() > EDGE else ""
     words = (
-        f"log-likelihood <b>{_signed(found.log_likelihood, 2)}</b>, KL <b>{found.kl:.2f}</b>, so "
-        f"ELBO <b>{_signed(found.log_likelihood - found.kl, 2)}</b> nats for the sample "
+        f"log-likelihood <b>{signed(found.log_likelihood, 2)}</b>, KL <b>{found.kl:.2f}</b>, so "
+        f"ELBO <b>{signed(found.log_likelihood - found.kl, 2)}</b> nats for the sample "
         f"z = ({z}){beyond}. The {pull} pushes the centre {_heading(found.mean.tolist())}; it "
         f"makes the cloud {_growing(found.log_std.tolist())}."
     )
     return View(figure, words)
-
-
-def _signed(value: Number, digits: int) -> str:
-    return f"{value + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _heading(gradient: list[float]) -> str:
@@ -158,7 +154,7 @@ def _draw_bars(figure: Picture, gradient: list[float]) -> None:
     ):
         bars.box(0, np.arcsinh(value), 2.72 - row, 3.28 - row, fc=colour, ec="none")
         foot = bottom + high * (1 - (row + 0.5) / 4) - 0.06
-        number(figure, _signed(value, 2), left + wide + 0.75, foot)
+        number(figure, signed(value, 2), left + wide + 0.75, foot)
 
 
 def _scale() -> dict[str, tuple[float, float]]:

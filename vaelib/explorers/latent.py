@@ -142,11 +142,11 @@ def walk(
         pad.alt, pad.map = drawn.words, png(drawn.figure)
 
     controls = {
-        "start": chooser("from digit number", count),
-        "end": chooser("to digit number", count, value=1),
+        "start": chooser("from digit (index)", count),
+        "end": chooser("to digit (index)", count, value=1),
         "along": slider("along the line", 0.5, 0, 1, 0.01, "0 to 1"),
-        "across": Dropdown(options=options, value=0, description="axis across", **WIDE),
-        "up": Dropdown(options=options, value=min(1, last), description="axis up", **WIDE),
+        "across": Dropdown(options=options, value=0, description="across (latent axis)", **WIDE),
+        "up": Dropdown(options=options, value=min(1, last), description="up (latent axis)", **WIDE),
         "point": pad,
     }
     for axis in ("across", "up"):

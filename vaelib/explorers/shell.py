@@ -37,8 +37,8 @@ SHARPNESS = 1.5  # pixels of the picture for one of the page
 GAP = 0.12  # inches between two images
 Number = float | int
 WIDE = {  # what all sliders have in common, so that they stand in columns
-    "style": {"description_width": "8.5em"},
-    "layout": {"width": "24em", "max_width": "100%"},
+    "style": {"description_width": "11.5em"},
+    "layout": {"width": "28em", "max_width": "100%"},
 }
 
 
@@ -322,6 +322,11 @@ class Explorer(Stage):
 def push_button(label: str) -> widgets.Button:
     """A button as wide as its label."""
     return widgets.Button(description=label, layout=widgets.Layout(width="auto"))
+
+
+def signed(value: Number, digits: int = 3) -> str:
+    """A number with so many digits, a true minus sign, and no minus before zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def slider(

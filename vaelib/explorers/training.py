@@ -87,21 +87,21 @@ class Training(Stage):
         counts.append(len(images))
         names = [f"{count:,}" for count in counts]
         self.controls = {
-            "epochs": IntSlider(5, min=1, max=20, description="epochs", **WIDE),
+            "epochs": IntSlider(5, min=1, max=20, description="epochs (passes)", **WIDE),
             "count": SelectionSlider(
                 options=list(zip(names, counts, strict=True)),
                 value=counts[min(2, len(counts) - 1)],
-                description="training images",
+                description="images (count)",
                 **WIDE,
             ),
             "rate": SelectionSlider(
                 options=[(f"{rate:g}", rate) for rate in RATES],
                 value=1e-3,
-                description="learning rate",
+                description="learning rate (no unit)",
                 **WIDE,
             ),
             "latent": SelectionSlider(
-                options=[1, 2, 5, 10, 20], value=5, description="latent dimensions", **WIDE
+                options=[1, 2, 5, 10, 20], value=5, description="latent size (count)", **WIDE
             ),
         }
         self.first = self.settings
