@@ -213,7 +213,7 @@ class Stage(widgets.VBox):
     ) -> None:
         self.name = name
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self.words = widgets.HTML(layout=widgets.Layout(min_height="3.2em", width="100%"))
+        self.words = widgets.HTML(layout=widgets.Layout(min_height="5em", width="100%"))
         wrap = widgets.Layout(flex_flow="row wrap", grid_gap="2px 14px")
         rows = [widgets.Box(list(row), layout=wrap) for row in above]
         shown = widgets.Box([*beside, self.picture], layout=wrap)
@@ -230,7 +230,9 @@ class Stage(widgets.VBox):
 
     def say(self, words: str) -> None:
         """Change the words alone."""
-        self.words.value = f'<div role="status" aria-live="polite">{words}</div>'
+        self.words.value = (
+            f'<div role="status" aria-live="polite" style="line-height: 1.5">{words}</div>'
+        )
 
     def __repr__(self) -> str:
         return (
