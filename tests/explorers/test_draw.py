@@ -13,7 +13,7 @@ from vaelib import datasets, demonstration, training, vae
 from vaelib.binarization import by_threshold
 from vaelib.elbo import elbo, kl
 from vaelib.encoder import Gaussian
-from vaelib.explorers import handwriting
+from vaelib.explorers import handwriting, latent
 from vaelib.explorers.shell import png
 from vaelib.handwriting import as_mnist
 
@@ -227,7 +227,7 @@ def test_a_code_beyond_the_map_is_marked_at_its_edge(tests):
 
 def test_labels_of_the_map_are_pushed_apart():
     crowd = torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.0, 0.1], [3.0, 3.0]])
-    pushed = handwriting.apart(crowd, 0.6)
+    pushed = latent.apart(crowd, 0.6)
     between = torch.cdist(pushed, pushed) + 9 * torch.eye(4)
     assert between.min() > 0.58
     assert torch.equal(pushed[3], crowd[3])

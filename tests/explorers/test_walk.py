@@ -35,9 +35,9 @@ def codes_of(model, digits):
 def panel_of(view):
     """The large panel's 28 × 28 values, read off the picture."""
     drawn = view.figure.pixels()[..., 0].astype(float)
-    side = round(2.3 * 150 / 28)
-    left, bottom = round(0.65 * 150), round(0.75 * 150)
-    top = round(3.4 * 150) - bottom - 28 * side
+    side = round(1.95 * 150 / 28)
+    left, bottom = round(0.6 * 150), round(0.72 * 150)
+    top = round(2.9 * 150) - bottom - 28 * side
     centres = np.arange(28) * side + side // 2
     return 1 - drawn[top + centres][:, left + centres] / 255
 
@@ -99,8 +99,8 @@ def test_a_point_on_the_map_lies_where_the_pad_puts_it():
     drawn = latent.map_of(code, torch.zeros(1, dtype=torch.uint8)).figure
     empty = latent.map_of(code + 100, torch.zeros(1, dtype=torch.uint8)).figure
     rows, columns = (drawn.pixels() != empty.pixels()).any(-1).nonzero()
-    assert abs((columns.min() + columns.max()) / 2 / 510 - 0.75) < 0.015
-    assert abs((rows.min() + rows.max()) / 2 / 510 - 0.625) < 0.02
+    assert abs((columns.min() + columns.max()) / 2 / 435 - 0.75) < 0.015
+    assert abs((rows.min() + rows.max()) / 2 / 435 - 0.625) < 0.02
 
 
 def test_half_of_all_codes_lie_within_the_median_radius(generator):
@@ -112,8 +112,8 @@ def test_half_of_all_codes_lie_within_the_median_radius(generator):
 
 def test_the_map_is_a_square_of_the_pads_size(turned):
     image = PIL.Image.open(io.BytesIO(turned.controls["point"].map))
-    assert image.size == (510, 510)
-    assert turned.controls["point"].side == 340
+    assert image.size == (435, 435)
+    assert turned.controls["point"].side == 290
 
 
 def test_one_latent_dimension_is_enough_to_walk(digits, labels):

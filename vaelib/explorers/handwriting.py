@@ -19,6 +19,7 @@ from vaelib.binarization import by_threshold
 from vaelib.elbo import elbo
 from vaelib.elbo import kl as nats
 from vaelib.encoder import Gaussian
+from vaelib.explorers.latent import scatter_digits
 from vaelib.explorers.shell import SHARPNESS, Digit, Explorer, Picture, View, digit_row, panel
 from vaelib.handwriting import as_mnist
 from vaelib.sampling import decode
@@ -126,17 +127,6 @@ def bins(costs: Float[Tensor, " image"]) -> Float[np.ndarray, " edge"]:
     return np.arange(5 * np.floor(low / 5), low + 1.4 * (high - low) + 5, 5)
 
 
-def apart(
-    points: Float[Tensor, "point 2"], distance: float, steps: int = 100
-) -> Float[Tensor, "point 2"]:
-    """Points pushed away from one another until about `distance` lies between any two."""
-    for _ in range(steps):
-        between = points[:, None] - points
-        length = between.norm(dim=-1, keepdim=True).clamp(min=1e-3)
-        points = points + 0.25 * (between / length * (distance - length).clamp(min=0)).sum(1)
-    return points
-
-
 @plt.rc_context(plotting.STYLE)
 def _ground(
     codes: Float[Tensor, "image latent"],
@@ -147,7 +137,6 @@ def _ground(
 ) -> np.ndarray:
     figure = Picture(HEIGHT, WIDTH)
     some, marks = codes[:1500, list(axes)], labels[:1500]
-    palette = plt.get_cmap("tab10")
     plane = panel(
         figure,
         MAP,
@@ -159,12 +148,7 @@ def _ground(
     )
     plane.set_xlabel(f"$z_{axes[0] + 1}$", labelpad=0)
     plane.set_ylabel(f"$z_{axes[1] + 1}$", labelpad=-2)
-    plane.scatter(*some.T, s=4, color=palette(marks.long().numpy()), alpha=0.45, lw=0)
-    names = marks.unique().tolist()
-    middles = torch.stack([some[marks == digit].median(0).values for digit in names])
-    for digit, (x, y) in zip(names, apart(middles, 0.62).tolist(), strict=True):
-        box = {"fc": "white", "ec": palette(digit), "pad": 1.2, "lw": 1.2, "alpha": 0.85}
-        plane.text(x, y, str(digit), ha="center", va="center", size=10, weight="bold", bbox=box)
+    scatter_digits(plane, some, marks)
     figure.title("its code ✕, the nearest ○", MAP[0], MAP[1] + MAP[3] + 0.08)
     edges = bins(costs)
     height = np.histogram(costs, edges)[0]

@@ -8,13 +8,13 @@ import torch
 import traitlets
 from ipywidgets import Dropdown
 from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from vaelib import plotting
 from vaelib.binarization import by_threshold
 from vaelib.explorers.shell import (
     WIDE,
-    WIDTH,
     Digit,
     Explorer,
     Picture,
@@ -23,6 +23,7 @@ from vaelib.explorers.shell import (
     digit_row,
     panel,
     png,
+    signed,
     slider,
 )
 from vaelib.sampling import decode
@@ -30,7 +31,9 @@ from vaelib.vae import VAE, evaluating
 
 HERE = Path(__file__).parent
 REACH = 4.0  # standard deviations of the prior, from the map's centre to its edge
-SIDE = 3.4  # inches
+SIDE, WIDTH = 2.9, 3.15  # inches: the map, and the picture beside it, also on a narrow page
+STEPS = 5  # on the line, both digits included
+LABEL = 0.62  # prior σ that a digit's number on the map takes
 
 
 class Pad(anywidget.AnyWidget):
@@ -43,6 +46,30 @@ class Pad(anywidget.AnyWidget):
     alt = traitlets.Unicode("").tag(sync=True)
     reach = traitlets.Float(REACH).tag(sync=True)
     side = traitlets.Int(round(100 * SIDE)).tag(sync=True)
+
+
+def apart(
+    points: Float[Tensor, "point 2"], distance: float, steps: int = 100
+) -> Float[Tensor, "point 2"]:
+    """Points pushed away from one another until about `distance` lies between any two."""
+    for _ in range(steps):
+        between = points[:, None] - points
+        length = between.norm(dim=-1, keepdim=True).clamp(min=1e-3)
+        points = points + 0.25 * (between / length * (distance - length).clamp(min=0)).sum(1)
+    return points
+
+
+def scatter_digits(
+    axes: Axes, codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]
+) -> None:
+    """Draw codes, a colour a digit, and each digit's number where the middle of its codes lies."""
+    palette = plt.get_cmap("tab10")
+    axes.scatter(*codes.T, s=5, color=palette(labels.long().numpy()), alpha=0.45, lw=0)
+    digits = labels.unique().tolist()
+    middles = torch.stack([codes[labels == digit].median(0).values for digit in digits])
+    for digit, (x, y) in zip(digits, apart(middles, LABEL).tolist(), strict=True):
+        box = {"fc": "white", "ec": palette(digit), "pad": 1.2, "lw": 1.2, "alpha": 0.85}
+        axes.text(x, y, str(digit), ha="center", va="center", size=10, weight="bold", bbox=box)
 
 
 @plt.rc_context(plotting.STYLE)
@@ -58,12 +85,7 @@ def map_of(codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]) -> 
         xticks=[],
         yticks=[],
     )
-    palette = plt.get_cmap("tab10")
-    axes.scatter(*codes.T, s=5, color=palette(labels.long().numpy()), alpha=0.5, lw=0)
-    for digit in labels.unique().tolist():
-        x, y = codes[labels == digit].median(0).values.tolist()
-        box = {"fc": "white", "ec": palette(digit), "pad": 1.5, "lw": 1.5}
-        axes.text(x, y, str(digit), ha="center", va="center", size=11, weight="bold", bbox=box)
+    scatter_digits(axes, codes, labels)
     axes.axhline(0, color=plotting.GREY, lw=0.6, zorder=0)
     axes.axvline(0, color=plotting.GREY, lw=0.6, zorder=0)
     axes.spines[:].set(visible=True, color="#bbbbbb")
@@ -84,21 +106,19 @@ def view(
     code = torch.lerp(ends[0], ends[1], along)
     if point is not None:
         code[list(axes)] = torch.tensor(point, dtype=code.dtype)
-    steps = torch.lerp(ends[:1], ends[1:], torch.linspace(0, 1, 7)[:, None])
+    steps = torch.lerp(ends[:1], ends[1:], torch.linspace(0, 1, STEPS)[:, None])
     images = decode(vae, torch.cat([code[None], steps])).cpu()
-    width = WIDTH - SIDE
-    figure = Picture(SIDE, width)
-    title = "z = (" + ", ".join(f"{value:.1f}" for value in code) + ")"
-    digit_row(figure, 0.65, 0.75, 2.3, Digit(images[0], title))
-    digit_row(figure, 0.1, 0.1, 0.4, *map(Digit, images[1:]))
-    mark = panel(figure, (0.3, 0.56, 6 * 0.49, 0.14), xlim=(0, 1), ylim=(-1, 1))
+    figure = Picture(SIDE, WIDTH)
+    values = [signed(value, 1) for value in code[:5].tolist()] + ["…"] * (len(code) > 5)
+    digit_row(figure, 0.6, 0.72, 1.95, Digit(images[0], f"z = ({', '.join(values)})"))
+    digit_row(figure, 0.32, 0.08, 0.42, *map(Digit, images[1:]))
+    mark = panel(figure, (0.51, 0.52, (STEPS - 1) * 0.493, 0.14), xlim=(0, 1), ylim=(-1, 1))
     mark.plot([along], [0], "v", color=plotting.ORANGE, ms=9, clip_on=False)
-    a, b = axes
+    across, up = (f"z{axis + 1} = <b>{signed(code[axis].item(), 2)}</b>" for axis in axes)
     words = (
-        f"Decoded: the code z with z{a + 1} = <b>{code[a]:.2f}</b> and z{b + 1} = "
-        f"<b>{code[b]:.2f}</b>, {code.norm():.1f} from the prior's centre (half of all codes lie "
-        f"within {median_radius(len(code)):.1f}). Below, the straight line between the two "
-        f"digits, at <b>{along:.0%}</b> of which the other values are taken."
+        f"Decoded: the code z with {across} and {up}, {code.norm():.1f} from the prior's centre "
+        f"(half of all codes lie within {median_radius(len(code)):.1f}). Below, the straight line "
+        f"between the two digits, at <b>{along:.0%}</b> of which the other values are taken."
     )
     return View(figure, words)
 
