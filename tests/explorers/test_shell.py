@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import PIL.Image
+import psutil
 import pytest
 import torch
 
@@ -209,3 +210,25 @@ def test_two_thousand_moves_leave_memory_flat():
     finally:
         tracemalloc.stop()
     assert after - before < 300_000
+
+
+def test_no_pixels_outlive_their_picture_until_garbage_is_collected():
+    """A canvas would: it and its figure hold each other, two megabytes a picture here."""
+
+    def draw(times: int) -> int:
+        for i in range(times):
+            figure = Picture(4.0)
+            axes = shell.panel(figure, (1, 1, 2, 2), xlim=(0, 1), ylim=(0, 1))
+            axes.plot([0, 1], [0, i % 7])
+            png(figure)
+        return psutil.Process().memory_info().rss
+
+    draw(5)
+    gc.collect()
+    gc.disable()
+    try:
+        before = draw(1)
+        after = draw(40)
+    finally:
+        gc.enable()
+    assert after - before < 40e6

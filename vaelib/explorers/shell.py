@@ -7,6 +7,7 @@ settings, shows what the function gives, and can be left out by whoever reads a 
 import io
 import math
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ import traitlets
 from IPython.display import Image
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -36,6 +37,7 @@ WIDTH = 7.2  # inches of a picture, at 100 pixels of the page each
 SHARPNESS = 1.5  # pixels of the picture for one of the page
 GAP = 0.12  # inches between two images
 Number = float | int
+DRAWING = threading.Lock()  # matplotlib is not made for two threads at once
 WIDE = {  # what all sliders have in common, so that they stand in columns
     "style": {"description_width": "11.5em"},
     "layout": {"width": "28em", "max_width": "100%"},
@@ -78,20 +80,26 @@ class Picture(Figure):
 
     def pixels(self) -> np.ndarray:
         """The picture as an array (row, column, 3) of bytes."""
-        canvas = FigureCanvasAgg(self)
-        renderer = canvas.get_renderer()
-        drawn = np.asarray(renderer.buffer_rgba())
-        drawn[:] = 255 if self.ground is None else _converted(self.ground, "RGBA")
-        if self.axes or self.artists or self.texts or self.lines or self.patches:
-            with plt.rc_context(plotting.STYLE):
-                self.draw(renderer)
-        for sheet, left, top in self.laid:
-            drawn[top : top + sheet.shape[0], left : left + sheet.shape[1], :3] = sheet
-        image = PIL.Image.fromarray(drawn).convert("RGB")
+        with DRAWING:
+            renderer = _renderer(*self.bbox.size.round().astype(int).tolist(), self.dpi)
+            drawn = np.asarray(renderer.buffer_rgba())
+            drawn[:] = 255 if self.ground is None else _converted(self.ground, "RGBA")
+            if self.axes or self.artists or self.texts or self.lines or self.patches:
+                with plt.rc_context(plotting.STYLE):
+                    self.draw(renderer)
+            for sheet, left, top in self.laid:
+                drawn[top : top + sheet.shape[0], left : left + sheet.shape[1], :3] = sheet
+            image = PIL.Image.fromarray(drawn).convert("RGB")
         pen = PIL.ImageDraw.Draw(image)
         for text, left, top in self.titles:
             pen.text((left, top), text, fill="black", font=_font(), anchor="ls")
         return np.asarray(image)
+
+
+@cache
+def _renderer(width: int, height: int, dpi: Number) -> RendererAgg:
+    """One for each size: a figure's texts keep theirs, megabytes, until garbage is collected."""
+    return RendererAgg(width, height, dpi)
 
 
 def _converted(sheet: np.ndarray, mode: str) -> np.ndarray:
