@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vaelib.encoder import ConvEncoder, Encoder, Gaussian, reparameterize
+from vaelib.encoder import ConvEncoder, Encoder, Gaussian, Residual, reparameterize
 
 
 @pytest.fixture
@@ -123,3 +123,42 @@ class TestErrors:
     def test_unknown_activation(self):
         with pytest.raises(ValueError, match="no activation is called 'gelu'"):
             Encoder(activation="gelu")
+
+
+class TestDepth:
+    def test_widths_follow_one_another(self):
+        network = Encoder(pixels=12, hidden=[8, 6], latent=2, activation="relu")
+        shapes = [tuple(value.shape) for value in network.parameters() if value.ndim == 2]
+        assert shapes == [(8, 12), (6, 8), (2, 6), (2, 6)]
+
+    def test_one_width_is_a_list_of_one(self):
+        a, b = (
+            Encoder(hidden=hidden, generator=torch.Generator().manual_seed(0))
+            for hidden in (20, [20])
+        )
+        image = torch.rand(3, 784)
+        assert torch.equal(a(image).mean, b(image).mean)
+
+    def test_a_block_adds_its_correction(self):
+        block = Residual(4, "silu").double()
+        hidden = torch.randn(3, 4, dtype=torch.float64)
+        first, _, second = block.correction
+        a = hidden @ first.weight.T + first.bias
+        by_hand = hidden + (a * a.sigmoid()) @ second.weight.T + second.bias
+        torch.testing.assert_close(block(hidden), by_hand)
+        torch.nn.init.zeros_(second.weight)
+        torch.nn.init.zeros_(second.bias)
+        assert torch.equal(block(hidden), hidden)
+
+    def test_blocks_come_last_and_are_as_wide(self):
+        network = Encoder(pixels=12, hidden=[8, 6], blocks=2, latent=2)
+        assert [type(layer).__name__ for layer in network.hidden] == [
+            *("Linear", "Tanh") * 2,
+            *("Residual",) * 2,
+        ]
+        assert network.hidden[-1].correction[0].weight.shape == (6, 6)
+
+    @pytest.mark.parametrize("sizes", [{"hidden": []}, {"hidden": [5, 0]}, {"blocks": -1}])
+    def test_impossible_sizes(self, sizes):
+        with pytest.raises(ValueError, match="expected positive widths and 0 blocks or more"):
+            Encoder(**sizes)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaelib import vae
+from vaelib import checkpoint, vae
 from vaelib.decoder import Decoder
 from vaelib.elbo import elbo
 from vaelib.encoder import Encoder, Gaussian
@@ -58,13 +58,13 @@ def test_networks_that_disagree_are_refused():
 
 def test_the_default_has_the_blog_posts_sizes_in_both_halves():
     model = vae.dense()
-    sizes = dict(pixels=784, hidden=500, latent=5, activation="tanh")
+    sizes = dict(pixels=784, hidden=500, latent=5, activation="tanh", blocks=0)
     assert model.encoder.settings == model.decoder.settings == sizes
 
 
 def test_settings_reach_both_halves():
     small = vae.dense(pixels=9, hidden=7, latent=3, activation="relu")
-    sizes = dict(pixels=9, hidden=7, latent=3, activation="relu")
+    sizes = dict(pixels=9, hidden=7, latent=3, activation="relu", blocks=0)
     assert small.encoder.settings == small.decoder.settings == sizes
     conv = vae.convolutional(channels=(4, 6), latent=3)
     assert conv.encoder.settings["channels"] == [4, 6]
@@ -76,3 +76,14 @@ def test_evaluating_changes_the_mode_and_restores_it():
     with vae.evaluating(model):
         assert not model.decoder.training
     assert model.decoder.training
+
+
+def test_a_deep_model_mirrors_its_widths_and_comes_back_from_a_file(tmp_path, generator):
+    model = vae.dense(hidden=[30, 20], blocks=1, activation="silu", generator=generator)
+    widths = [
+        layer.out_features for layer in model.decoder.hidden if hasattr(layer, "out_features")
+    ]
+    assert widths == [20, 30]
+    again = checkpoint.load(checkpoint.save(model, tmp_path / "deep.safetensors"))
+    code = torch.randn(4, 5)
+    assert torch.equal(model.decoder(code), again.decoder(code))

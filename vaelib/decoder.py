@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from vaelib.encoder import activation_layer, check_range
+from vaelib.encoder import activation_layer, check_range, hidden_layers, last_width
 from vaelib.initialization import glorot_uniform
 
 
@@ -30,26 +30,29 @@ def log_likelihood(
 
 
 class Decoder(nn.Module):
-    """p(x|z) by one hidden layer: code to logits, one a pixel.
+    """p(x|z) by dense layers, one unless told otherwise: code to logits, one a pixel.
 
     The defaults are the blog post's: 5 latent dimensions, 500 tanh units, 784 pixels,
-    Glorot-uniform weights (drawn by `generator`) and zero biases.
+    Glorot-uniform weights (drawn by `generator`) and zero biases. `hidden` may name several
+    widths, and `blocks` residual blocks follow them, as in `Encoder`.
     """
 
     def __init__(
         self,
         *,
         latent: int = 5,
-        hidden: int = 500,
+        hidden: int | Sequence[int] = 500,
         pixels: int = 784,
         activation: str = "tanh",
+        blocks: int = 0,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        self.settings = dict(latent=latent, hidden=hidden, pixels=pixels, activation=activation)
+        sizes = dict(hidden=hidden, activation=activation, blocks=blocks)
+        self.settings = dict(latent=latent, pixels=pixels, **sizes)
         self.latent, self.pixels = latent, pixels
-        self.hidden = nn.Sequential(nn.Linear(latent, hidden), activation_layer(activation))
-        self.logits = nn.Linear(hidden, pixels)
+        self.hidden = hidden_layers(latent, **sizes)
+        self.logits = nn.Linear(last_width(hidden), pixels)
         glorot_uniform(self, generator)
 
     def forward(self, code: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch pixel"]:

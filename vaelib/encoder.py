@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from vaelib.device import reading_waits
 from vaelib.initialization import glorot_uniform
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
 
 class Gaussian(NamedTuple):
@@ -37,29 +37,68 @@ def reparameterize(
     return posterior.mean + posterior.log_std.exp() * noise
 
 
+class Residual(nn.Module):
+    """A block that adds a correction to what it is given, h + W₂·a(W₁·h), of one width throughout.
+
+    He et al. 2016 ("deep residual learning"), figure 2.
+    """
+
+    def __init__(self, width: int, activation: str) -> None:
+        super().__init__()
+        self.correction = nn.Sequential(
+            nn.Linear(width, width), activation_layer(activation), nn.Linear(width, width)
+        )
+
+    def forward(self, hidden: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+        return hidden + self.correction(hidden)
+
+
+def hidden_layers(
+    inputs: int, hidden: int | Sequence[int], blocks: int, activation: str
+) -> nn.Sequential:
+    """Dense layers of the width, or widths, in `hidden`, and then `blocks` residual ones.
+
+    Raises ValueError for an unknown activation, no width, or a negative number of blocks.
+    """
+    widths = [hidden] if isinstance(hidden, int) else list(hidden)
+    if not widths or min(widths) < 1 or blocks < 0:
+        raise ValueError(f"expected positive widths and 0 blocks or more, got {hidden}, {blocks}")
+    layers: list[nn.Module] = []
+    for before, width in zip([inputs, *widths], widths, strict=False):
+        layers += [nn.Linear(before, width), activation_layer(activation)]
+    return nn.Sequential(*layers, *(Residual(widths[-1], activation) for _ in range(blocks)))
+
+
+def last_width(hidden: int | Sequence[int]) -> int:
+    """The width that `hidden_layers` ends with."""
+    return hidden if isinstance(hidden, int) else hidden[-1]
+
+
 class Encoder(nn.Module):
     """q(z|x) by a hidden layer that two heads share, one for μ and one for log σ.
 
     The defaults are the blog post's: 784 pixels, 500 tanh units, 5 latent dimensions,
-    Glorot-uniform weights (drawn by `generator`) and zero biases. Raises ValueError for an
-    unknown activation.
+    Glorot-uniform weights (drawn by `generator`) and zero biases. `hidden` may name several
+    widths, and `blocks` residual blocks follow them. Raises what `hidden_layers` does.
     """
 
     def __init__(
         self,
         *,
         pixels: int = 784,
-        hidden: int = 500,
+        hidden: int | Sequence[int] = 500,
         latent: int = 5,
         activation: str = "tanh",
+        blocks: int = 0,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        self.settings = dict(pixels=pixels, hidden=hidden, latent=latent, activation=activation)
+        sizes = dict(hidden=hidden, activation=activation, blocks=blocks)
+        self.settings = dict(pixels=pixels, latent=latent, **sizes)
         self.pixels, self.latent = pixels, latent
-        self.hidden = nn.Sequential(nn.Linear(pixels, hidden), activation_layer(activation))
-        self.mean = nn.Linear(hidden, latent)
-        self.log_std = nn.Linear(hidden, latent)
+        self.hidden = hidden_layers(pixels, **sizes)
+        self.mean = nn.Linear(last_width(hidden), latent)
+        self.log_std = nn.Linear(last_width(hidden), latent)
         glorot_uniform(self, generator)
 
     def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:

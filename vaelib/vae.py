@@ -49,14 +49,23 @@ def evaluating(vae: VAE) -> Iterator[None]:
 def dense(
     *,
     pixels: int = 784,
-    hidden: int = 500,
+    hidden: int | Sequence[int] = 500,
     latent: int = 5,
     activation: str = "tanh",
+    blocks: int = 0,
     generator: Generator | None = None,
 ) -> VAE:
-    """A VAE of dense layers; by default the blog post's, 784-500-5 and back with tanh."""
-    sizes = dict(pixels=pixels, hidden=hidden, latent=latent, activation=activation)
-    return VAE(Encoder(**sizes, generator=generator), Decoder(**sizes, generator=generator))
+    """A VAE of dense layers; by default the blog post's, 784-500-5 and back with tanh.
+
+    `hidden` names one width or several; the decoder has them in reverse. `blocks` residual
+    blocks of the last width follow in each. Raises what `Encoder` does.
+    """
+    shared = dict(pixels=pixels, latent=latent, activation=activation, blocks=blocks)
+    backwards = hidden if isinstance(hidden, int) else list(hidden)[::-1]
+    return VAE(
+        Encoder(hidden=hidden, **shared, generator=generator),
+        Decoder(hidden=backwards, **shared, generator=generator),
+    )
 
 
 def convolutional(
