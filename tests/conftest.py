@@ -26,6 +26,7 @@ with install_import_hook("vaelib", "beartype.beartype"):
         glyphs,
         handwriting,
         initialization,
+        objectives,
         plotting,
         prepare,
         run,

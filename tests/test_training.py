@@ -1,4 +1,5 @@
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from vaelib.binarization import by_threshold, dynamically, intensity
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize
-from vaelib.training import evaluate, mean_terms, sum_of_squares, throttle, train
+from vaelib.training import evaluate, mean_terms, sum_of_squares, throttle, to_zero, train
 
 
 def small(seed=0, **settings):
@@ -246,6 +247,51 @@ def test_throttle_lets_one_call_through_each_period(monkeypatch):
         now[0] = second
         report(step)
     assert calls == [0, 3, 5]
+
+
+def test_a_schedule_scales_the_learning_rate_by_the_share_of_the_run_that_is_done(pixels):
+    """With Adam's averages held at one gradient, a step is as long as its rate."""
+    asked, weights = [], []
+
+    def stairs(fraction):
+        asked.append(fraction)
+        return 1.0 if fraction < 0.5 else 0.0
+
+    model = vae.dense(hidden=20)
+
+    def note(step, terms):
+        weights.append(model.decoder.logits.weight.clone())
+
+    train(model, pixels, epochs=2, batch_size=25, schedule=stairs, on_step=note)
+    assert asked == [n / 6 for n in range(6)], "three steps an epoch, the last one short"
+    still = [torch.equal(a, b) for a, b in itertools.pairwise(weights)]
+    assert still == [False, False, True, True, True]
+
+
+def test_the_line_to_zero_ends_there():
+    assert [to_zero(fraction) for fraction in (0.0, 0.25, 1.0)] == [1.0, 0.75, 0.0]
+
+
+def test_a_run_with_a_schedule_goes_on_as_if_it_had_not_stopped(pixels):
+    def stop(step, terms):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    def run(**settings):
+        generator = torch.Generator().manual_seed(3)
+        model = vae.dense(hidden=5, generator=generator)
+        shared = dict(epochs=3, batch_size=20, schedule=to_zero, generator=generator)
+        return model, shared, train(model, pixels, **shared, **settings)
+
+    whole, _, _ = run()
+    with pytest.warns(UserWarning, match="stopped in epoch 2 after step 4"):
+        broken, shared, history = run(on_step=stop)
+    longer = shared | {"epochs": 4}
+    with pytest.raises(ValueError, match="schedule was to_zero over 3 epochs, now to_zero over 4"):
+        train(broken, pixels, **longer, resume=history)
+    train(broken, pixels, **shared, resume=history)
+    for a, b in zip(whole.parameters(), broken.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_sum_of_squares_by_hand():

@@ -202,7 +202,8 @@ class Run:
     def _is_sound(self, image: Tensor, noise: Tensor) -> bool:
         weights = all(value.isfinite().all() for value in self.vae.parameters())
         try:
-            return bool(weights and elbo(self.vae, image, noise).bound.isfinite().all())
+            one = noise.reshape(-1, *noise.shape[-2:])[0]
+            return bool(weights and elbo(self.vae, image, one).bound.isfinite().all())
         except ValueError:
             return False
 

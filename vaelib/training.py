@@ -16,11 +16,11 @@ from vaelib.binarization import by_threshold, dynamically
 from vaelib.checkpoint import CheckpointError
 from vaelib.device import generator_on, keep_freed_memory
 from vaelib.elbo import ElboTerms, elbo
+from vaelib.objectives import Objective
 from vaelib.run import InterruptedTraining, Run, State, interruptible, read_state
 from vaelib.vae import VAE, evaluating
 from vaelib.verification import digest
 
-Objective = Callable[[VAE, Tensor, Tensor], ElboTerms]
 Binarize = Callable[[Tensor, Generator | None], Tensor]
 
 
@@ -48,7 +48,9 @@ def train(
     learning_rate: float = 1e-3,
     binarize: Binarize = by_threshold,
     objective: Objective = elbo,
+    samples: int | None = None,
     decoder_penalty: float = 0.0,
+    schedule: Callable[[float], float] | None = None,
     test_images: UInt8[Tensor, "test pixel"] | None = None,
     device: str | torch.device | None = None,
     generator: Generator | None = None,
@@ -64,6 +66,11 @@ def train(
     Each epoch visits all images once in a fresh order. The loss adds `decoder_penalty` · Σθ²
     over the decoder's parameters (the blog post has 0.01). `generator` decides order,
     binarization and latent noise, so one seed repeats a run exactly on one machine.
+
+    `objective` is the ELBO or another of `vaelib.objectives`; its noise is of shape
+    (batch, latent), or (samples, batch, latent) where `samples` is given. `schedule` says by
+    which factor the learning rate is multiplied when a fraction from 0 to 1 of the run is done,
+    such as `to_zero`.
 
     `device`, such as "cuda" or "mps", is where to train; it is where the model is unless given.
     The model is moved there and stays, and so are all the images, as bytes, for the time of the
@@ -101,6 +108,8 @@ def train(
         )
     save_to = _check_target(vae, save_to)
     device = torch.device(device or next(vae.parameters()).device)
+    if samples is not None and (samples := operator.index(samples)) < 1:
+        raise ValueError(f"expected at least 1 sample for the objective, got {samples}")
     settings = dict(
         batch_size=batch_size,
         learning_rate=float(learning_rate),
@@ -112,6 +121,10 @@ def train(
         test_images=_fingerprint(test_images),
         device=device.type,
     )
+    if samples is not None:
+        settings["samples"] = samples
+    if schedule:
+        settings["schedule"] = f"{_name(schedule)} over {epochs} epochs"
     state = _state_to_resume(vae, resume, save_to, further)
     vae.to(device)
     images = images.to(device)
@@ -125,6 +138,8 @@ def train(
     run = Run(vae, optimizer, generator, settings, device)
     if state:
         run.restore(state)
+    leading = () if samples is None else (samples,)
+    steps = epochs * -(-len(images) // batch_size)
 
     with interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
@@ -132,7 +147,7 @@ def train(
                 run.order = torch.randperm(len(images), **draw)
             for pixels in images.index_select(0, run.order).split(batch_size):
                 image = binarize(pixels, generator).to(dtype)
-                noise = torch.randn(len(image), vae.latent, dtype=dtype, **draw)
+                noise = torch.randn(*leading, len(image), vae.latent, dtype=dtype, **draw)
                 terms = objective(vae, image, noise)
                 loss = -terms.bound.mean()
                 if decoder_penalty:
@@ -140,6 +155,8 @@ def train(
                 run.check(loss, terms, image, noise)
                 optimizer.zero_grad()
                 loss.backward()
+                if schedule:
+                    _set_rate(optimizer, float(learning_rate) * schedule(run.step / steps))
                 optimizer.step()
                 terms = ElboTerms(*(term.detach() for term in terms))
                 run.count(terms)
@@ -161,6 +178,16 @@ def train(
             how = _how_to_go_on(run, save_to if saved else None)
             warnings.warn(how, InterruptedTraining, stacklevel=2)
     return _history(run)._replace(state=run.state())
+
+
+def to_zero(fraction: float) -> float:
+    """A schedule that lets the learning rate fall to 0 along a straight line."""
+    return 1 - fraction
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def evaluate(

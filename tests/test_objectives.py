@@ -1,0 +1,211 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from vaelib import vae
+from vaelib.decoder import log_likelihood
+from vaelib.elbo import elbo, kl
+from vaelib.encoder import Gaussian, reparameterize
+from vaelib.evaluation import log_weights
+from vaelib.objectives import (
+    importance_weighted,
+    log_mean_exp,
+    log_ratio,
+    path_derivative,
+    warm_up,
+    weighted,
+)
+from vaelib.training import mean_terms, train
+
+
+@pytest.fixture
+def model(generator):
+    return vae.dense(pixels=30, hidden=20, latent=3, generator=generator).double()
+
+
+@pytest.fixture
+def image(generator):
+    return (torch.rand(6, 30, generator=generator) < 0.4).double()
+
+
+def noise_of(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def gradient(model, objective, image, noise):
+    """All of it, in one vector."""
+    bound = objective(model, image, noise).bound.mean()
+    return torch.cat([g.flatten() for g in torch.autograd.grad(bound, list(model.parameters()))])
+
+
+def encoder_size(model):
+    return sum(value.numel() for value in model.encoder.parameters())
+
+
+class TestWeighted:
+    @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 4.0])
+    def test_weighs_the_kl_alone(self, model, image, beta):
+        noise = noise_of(6, 3)
+        plain, found = elbo(model, image, noise), weighted(beta)(model, image, noise)
+        assert torch.equal(found.log_likelihood, plain.log_likelihood)
+        assert torch.equal(found.kl, beta * plain.kl)
+
+    def test_names_its_beta_so_that_a_run_is_not_resumed_with_another(self, pixels):
+        model, generator = vae.dense(hidden=5), torch.Generator()
+        history = train(model, pixels, epochs=1, objective=weighted(2.0), generator=generator)
+        with pytest.raises(ValueError, match=r"objective was weighted\(2\), now weighted\(3\)"):
+            train(model, pixels, epochs=2, objective=weighted(3.0), resume=history)
+
+
+class TestWarmUp:
+    def test_grows_by_the_steps_that_the_model_has_seen(self, model, image):
+        noise = noise_of(6, 3)
+        plain = elbo(model, image, noise).kl
+        for steps, beta in ((0, 0.0), (25, 0.25), (100, 1.0), (5000, 1.0)):
+            model.trained_steps = steps
+            torch.testing.assert_close(warm_up(100)(model, image, noise).kl, beta * plain)
+
+    def test_warms_up_any_objective(self, model, image):
+        model.trained_steps = 50
+        noise = noise_of(6, 3)
+        found = warm_up(100, weighted(4.0))(model, image, noise).kl
+        torch.testing.assert_close(found, 2 * elbo(model, image, noise).kl)
+
+    def test_an_interrupted_run_warms_up_as_if_it_had_not_been(self, pixels):
+        def stop(step, terms):
+            if step == 4:
+                raise KeyboardInterrupt
+
+        def run(**settings):
+            generator = torch.Generator().manual_seed(3)
+            model = vae.dense(hidden=5, generator=generator)
+            shared = dict(epochs=3, batch_size=20, objective=warm_up(8), generator=generator)
+            history = train(model, pixels, **shared, **settings)
+            return model, shared, history
+
+        whole, _, _ = run()
+        with pytest.warns(UserWarning, match="stopped in epoch 2 after step 4"):
+            broken, shared, history = run(on_step=stop)
+        train(broken, pixels, **shared, resume=history)
+        for a, b in zip(whole.parameters(), broken.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+class TestPathDerivative:
+    def test_is_an_estimate_of_the_bound(self, model, image):
+        noise = noise_of(20_000, 6, 3)
+        with torch.no_grad():
+            found = [path_derivative(model, image, one) for one in noise[:4000]]
+        kls = torch.stack([terms.kl for terms in found])
+        error = kls.std(0) / math.sqrt(len(kls))
+        assert ((kls.mean(0) - kl(model.encoder(image))).abs() < 4.5 * error).all()
+        one = elbo(model, image, noise[0])
+        assert torch.equal(found[0].log_likelihood, one.log_likelihood)
+
+    def test_its_gradient_is_the_bounds_on_average(self, model, image):
+        noise = noise_of(3000, 6, 3)
+        differences = torch.stack(
+            [
+                gradient(model, path_derivative, image, one) - gradient(model, elbo, image, one)
+                for one in noise
+            ]
+        )
+        error = differences.std(0) / math.sqrt(len(noise))
+        decoder = slice(encoder_size(model), None)
+        assert differences[:, decoder].abs().max() < 1e-12, "of the decoder it is the very same"
+        encoder = slice(0, encoder_size(model))
+        scores = (differences.mean(0) / error.clamp(min=1e-12))[encoder]
+        assert scores.abs().max() < 5
+        assert scores.std() < 1.5
+        assert differences[:, encoder].abs().max() > 1e-3, "but one by one they differ"
+
+    def test_sticks_the_landing(self, generator):
+        """Where q is the posterior, the encoder's gradient is 0 whatever the noise."""
+        model = vae.dense(pixels=30, hidden=20, latent=3, generator=generator).double()
+        torch.nn.init.zeros_(model.decoder.logits.weight)  # so that the posterior is the prior
+        for head in (model.encoder.mean, model.encoder.log_std):
+            torch.nn.init.zeros_(head.weight)
+        image = (torch.rand(6, 30, generator=generator) < 0.4).double()
+        of_encoder = slice(0, encoder_size(model))
+        assert gradient(model, path_derivative, image, noise_of(6, 3))[of_encoder].abs().max() == 0
+        torch.nn.init.constant_(model.encoder.mean.bias, 0.3)
+        assert gradient(model, path_derivative, image, noise_of(6, 3))[of_encoder].abs().max() > 0.1
+
+
+class TestImportanceWeighted:
+    def test_bound_is_the_log_mean_of_the_weights(self, model, image):
+        noise = noise_of(7, 6, 3)
+        weights = log_weights(model, image, model.encoder(image), noise)
+        found = importance_weighted(model, image, noise)
+        torch.testing.assert_close(found.bound, log_mean_exp(weights), rtol=1e-9, atol=1e-9)
+
+    def test_of_one_sample_it_is_the_sampled_elbo(self, model, image):
+        noise = noise_of(1, 6, 3)
+        found = importance_weighted(model, image, noise)
+        expected = path_derivative(model, image, noise[0])
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b)
+
+    def test_gradient_weighs_the_gradients_of_the_codes(self, model, image):
+        """Burda et al., equation 14: the average gradient of log w by normalised weights."""
+        noise = noise_of(4, 6, 3)
+
+        def log_weight(model, image, noise):
+            posterior = model.encoder(image)
+            code = reparameterize(posterior, noise)
+            q = Normal(posterior.mean, posterior.log_std.exp()).log_prob(code).sum(-1)
+            p = Normal(0, 1).log_prob(code).sum(-1)
+            return log_likelihood(image, model.decoder(code)) + p - q
+
+        with torch.no_grad():
+            share = torch.stack([log_weight(model, image, one) for one in noise]).softmax(0)
+        total = sum(
+            (s * log_weight(model, image, n)).mean() for s, n in zip(share, noise, strict=True)
+        )
+        expected = torch.autograd.grad(total, list(model.parameters()))
+        found = gradient(model, importance_weighted, image, noise)
+        torch.testing.assert_close(found, torch.cat([g.flatten() for g in expected]))
+
+    def test_train_gives_it_its_samples(self, digits):
+        def run(**settings):
+            generator = torch.Generator().manual_seed(0)
+            model = vae.dense(hidden=50, generator=generator)
+            train(model, digits, epochs=2, batch_size=50, generator=generator, **settings)
+            return model, mean_terms(model, digits).bound
+
+        plain, before = run()
+        tight, after = run(objective=importance_weighted, samples=5)
+        assert abs(before - after) < 15
+        assert not torch.equal(plain.decoder.logits.weight, tight.decoder.logits.weight)
+
+    @pytest.mark.usefixtures("as_users_run")
+    def test_says_what_is_missing_without_samples(self, pixels):
+        with pytest.raises(ValueError, match=r"give train the number of samples: .*samples=5"):
+            train(vae.dense(hidden=5), pixels, objective=importance_weighted)
+        with pytest.raises(ValueError, match="at least 1 sample for the objective, got 0"):
+            train(vae.dense(hidden=5), pixels, objective=importance_weighted, samples=0)
+
+
+def test_the_average_log_ratio_is_the_kl():
+    posterior = Gaussian(noise_of(5, 3), 0.5 * noise_of(5, 3, seed=2))
+    ratio = log_ratio(posterior, reparameterize(posterior, noise_of(100_000, 5, 3)))
+    error = ratio.std(0) / math.sqrt(len(ratio))
+    mean, log_std = posterior
+    expected = kl_divergence(Normal(mean, log_std.exp()), Normal(0.0, 1.0)).sum(-1)
+    assert ((ratio.mean(0) - expected).abs() < 4 * error).all()
+
+
+def test_log_mean_exp_neither_overflows_nor_underflows():
+    values = torch.tensor([[1000.0, -1000.0, 0.0], [1000.0, -1000.0 - math.log(3), math.log(3)]])
+    expected = torch.tensor([1000.0, -1000.0 + math.log(2 / 3), math.log(2)])
+    torch.testing.assert_close(log_mean_exp(values), expected)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="expected a β of at least 0, got -1"):
+        weighted(-1.0)
+    with pytest.raises(ValueError, match="at least 1 step of warm-up, got 0"):
+        warm_up(0)
