@@ -72,11 +72,11 @@ def main(task: str, folder: str) -> None:
         "train and test": lambda: train(test_images=load("test")),
         "usual loop": usual,
         "evaluate": lambda: training.evaluate(vae.dense(), load("test")),
-        "importance-weighted, 100 samples": lambda: evaluation.importance_weighted_bound(
-            vae.dense(), load("test")[:1000], samples=100
+        "importance-weighted, 100 samples": lambda: evaluation.score(
+            vae.dense(), load("test")[:1000], protocol="threshold", samples=100
         ),
-        "importance-weighted, 2000 samples": lambda: evaluation.importance_weighted_bound(
-            vae.dense(), load("test")[:100], samples=2000
+        "importance-weighted, 2000 samples": lambda: evaluation.score(
+            vae.dense(), load("test")[:100], protocol="threshold", samples=2000
         ),
     }
     tasks[task]()

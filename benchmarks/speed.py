@@ -17,7 +17,7 @@ from benchmarks.shares import shares
 from benchmarks.timing import facts, race, ratios, slope, spread
 from vaelib import datasets
 from vaelib.binarization import dynamically
-from vaelib.evaluation import CODES_AT_ONCE, importance_weighted_bound
+from vaelib.evaluation import CODES_AT_ONCE, score
 from vaelib.training import evaluate
 
 RUNS = 3  # a file keeps so many, newest last
@@ -85,7 +85,7 @@ def evaluation(images, rounds: int) -> dict:
         {
             "elbo": lambda: evaluate(model, images),
             "elbo floor": forward_floor(POST, 1000, len(images), 1),
-            "importance": lambda: importance_weighted_bound(model, images, samples=SAMPLES),
+            "importance": lambda: score(model, images, protocol="threshold", samples=SAMPLES),
             "importance floor": forward_floor(POST, CODES_AT_ONCE, len(images), SAMPLES),
         },
         rounds,

@@ -92,8 +92,8 @@ class TestSpeed:
         alone = products(contenders.forward_floor(TINY, 30, 60, 1))
         assert products(lambda: speed.evaluate(model, pixels, batch_size=30)) == alone
         alone = products(contenders.forward_floor(TINY, 1980, 60, 66))
-        weighted = speed.importance_weighted_bound
-        assert products(lambda: weighted(model, pixels, samples=66)) == alone
+        settings = {"protocol": "threshold", "samples": 66}
+        assert products(lambda: speed.score(model, pixels, **settings)) == alone
 
     def test_all_train_the_same_network(self, pixels, folder):
         sizes = Counter(value.shape for value in TINY.model().parameters())

@@ -127,3 +127,16 @@ def test_freezing_tosses_coins():
     grey = torch.full((1000,), 128, dtype=torch.uint8)
     frozen = b.freeze(grey, torch.Generator().manual_seed(0))
     assert 400 < (frozen == 255).sum() < 600
+
+
+def test_frozen_images_are_taken_as_they_are(pixels, generator):
+    frozen = b.freeze(pixels, generator)
+    assert torch.equal(b.as_frozen(frozen), frozen / 255)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_grey_images_are_not_frozen(pixels):
+    with pytest.raises(ValueError, match=r"bytes 0 and 255 alone, got \d+ .* by freeze"):
+        b.as_frozen(pixels)
+    with pytest.raises(TypeError, match="uint8"):
+        b.as_frozen(torch.rand(3))

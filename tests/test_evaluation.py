@@ -6,10 +6,20 @@ import torch
 from torch.distributions import Normal
 
 from vaelib import evaluation, vae
-from vaelib.binarization import by_threshold, dynamically
+from vaelib.binarization import by_threshold, freeze
 from vaelib.decoder import log_likelihood
-from vaelib.encoder import reparameterize
-from vaelib.evaluation import importance_weighted_bound, log_weights
+from vaelib.elbo import kl
+from vaelib.encoder import Gaussian, reparameterize
+from vaelib.evaluation import (
+    active_units,
+    bound_of,
+    draw_log_weights,
+    fit_posterior,
+    kl_per_dimension,
+    log_weights,
+    score,
+)
+from vaelib.objectives import log_mean_exp
 from vaelib.training import mean_terms, train
 
 
@@ -17,6 +27,11 @@ def small(latent=2, pixels=784):
     return vae.dense(
         hidden=20, latent=latent, pixels=pixels, generator=torch.Generator().manual_seed(0)
     )
+
+
+def evidence(model, images, **settings):
+    """The estimate of log p(x) of each image, thresholded unless told otherwise."""
+    return score(model, images, **{"protocol": "threshold"} | settings).log_evidence
 
 
 @pytest.fixture
@@ -78,13 +93,13 @@ def test_many_samples_reach_the_true_likelihood(trained, digits):
     prior = Normal(0, 1).log_prob(grid)
     joint = torch.stack([log_likelihood(x.expand_as(given_code), given_code) for x in image])
     truth = (joint + prior + math.log(grid[1] - grid[0])).logsumexp(1)
-    found = importance_weighted_bound(model, digits[:20], samples=20_000)
+    found = evidence(model, digits[:20], samples=20_000)
     assert (found - truth).abs().median() < 0.01
     assert abs((found - truth).mean()) < 0.1
 
 
 def test_more_samples_raise_the_bound_from_the_elbo(trained, digits):
-    bounds = [importance_weighted_bound(trained, digits, samples=k).mean() for k in (1, 5, 50)]
+    bounds = [evidence(trained, digits, samples=k).mean() for k in (1, 5, 50)]
     assert abs(bounds[0] - mean_terms(trained, digits).bound) < 1
     assert bounds[0] + 0.05 < bounds[1]
     assert bounds[1] < bounds[2]
@@ -93,7 +108,7 @@ def test_more_samples_raise_the_bound_from_the_elbo(trained, digits):
 @pytest.mark.parametrize("samples", [1, 19, 20, 21, 45])
 def test_samples_in_pieces_are_one_mean(samples, pixels, weights, monkeypatch):
     monkeypatch.setattr(evaluation, "CODES_AT_ONCE", 1200)  # twenty samples of sixty images
-    found = importance_weighted_bound(small(), pixels, samples=samples)
+    found = evidence(small(), pixels, samples=samples)
     together = torch.cat(weights)
     assert together.shape == (samples, 60)
     assert max(piece.numel() for piece in weights) <= 1200
@@ -101,15 +116,15 @@ def test_samples_in_pieces_are_one_mean(samples, pixels, weights, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_samples(pixels, weights):
-    importance_weighted_bound(small(), pixels, samples=1000)
+    evidence(small(), pixels, samples=1000)
     assert sum(len(piece) for piece in weights) == 1000
     assert max(piece.numel() for piece in weights) <= evaluation.CODES_AT_ONCE
 
 
 def test_images_in_pieces_keep_their_order(trained, digits, monkeypatch):
     monkeypatch.setattr(evaluation, "IMAGES_AT_ONCE", 25)
-    found = importance_weighted_bound(trained, digits[:60], samples=200)
-    alone = [importance_weighted_bound(trained, digits[n : n + 1], samples=200) for n in range(60)]
+    found = evidence(trained, digits[:60], samples=200)
+    alone = [evidence(trained, digits[n : n + 1], samples=200) for n in range(60)]
     assert found.shape == (60,)
     assert (found - torch.cat(alone)).abs().max() < 5
     assert found.std() > 20
@@ -117,34 +132,196 @@ def test_images_in_pieces_keep_their_order(trained, digits, monkeypatch):
 
 def test_seeds_and_protocols(pixels):
     model = small()
-    settings = {"samples": 3, "binarize": dynamically}
-    one, same = (importance_weighted_bound(model, pixels, **settings) for _ in range(2))
+    settings = {"samples": 3, "protocol": "dynamic"}
+    one, same = (evidence(model, pixels, **settings) for _ in range(2))
     assert torch.equal(one, same)
     other = torch.Generator().manual_seed(1)
-    assert not torch.equal(
-        one, importance_weighted_bound(model, pixels, **settings, generator=other)
-    )
-    assert not torch.equal(one, importance_weighted_bound(model, pixels, samples=3))
+    assert not torch.equal(one, evidence(model, pixels, **settings, generator=other))
+    assert not torch.equal(one, evidence(model, pixels, samples=3))
 
 
 def test_evaluation_neither_drops_out_nor_changes_the_model(pixels):
     model = small()
     model.decoder.hidden.append(torch.nn.Dropout(0.5))
-    one, same = (importance_weighted_bound(model, pixels, samples=3) for _ in range(2))
+    one, same = (evidence(model, pixels, samples=3) for _ in range(2))
     assert torch.equal(one, same)
     assert model.training
 
 
+class TestScore:
+    def test_keeps_how_it_was_measured(self, pixels):
+        found = score(small(), pixels, protocol="dynamic", samples=4)
+        assert (found.protocol, found.samples) == ("dynamic", 4)
+        assert found.elbo.shape == found.log_evidence.shape == (60,)
+
+    def test_elbo_is_the_mean_log_weight(self, pixels, weights):
+        found = score(small(), pixels, protocol="threshold", samples=45)
+        torch.testing.assert_close(found.elbo, torch.cat(weights).mean(0))
+        assert (found.elbo < found.log_evidence).all()
+
+    def test_of_one_sample_both_are_one(self, pixels):
+        found = score(small(), pixels, protocol="threshold", samples=1)
+        torch.testing.assert_close(found.elbo, found.log_evidence)
+
+    def test_elbo_agrees_with_the_one_that_train_reports(self, trained, digits):
+        found = score(trained, digits, protocol="threshold", samples=50)
+        assert abs(found.elbo.mean() - mean_terms(trained, digits).bound) < 0.5
+
+    def test_static_wants_frozen_images_and_scores_these_very_ones(self, pixels):
+        frozen = freeze(pixels, torch.Generator().manual_seed(1))
+        model, shared = small(), {"samples": 3}
+        static = score(model, frozen, protocol="static", **shared)
+        assert torch.equal(static.elbo, score(model, frozen, protocol="threshold", **shared).elbo)
+        with pytest.raises(ValueError, match="expected images that were frozen"):
+            score(model, pixels, protocol="static")
+
+    def test_static_is_one_draw_of_dynamic_and_threshold_is_another_question(self, trained, digits):
+        images = digits[:300]
+        frozen = freeze(images, torch.Generator().manual_seed(1))
+        threshold, dynamic, static = (
+            score(trained, some, protocol=name, samples=20).log_evidence
+            for name, some in (("threshold", images), ("dynamic", images), ("static", frozen))
+        )
+        error = (dynamic - static).std() / math.sqrt(300)
+        assert abs((dynamic - static).mean()) < 4 * error
+        assert (dynamic - threshold).abs().mean() > 1, "image by image, nats apart"
+
+    def test_an_independent_implementation_agrees(self, trained, digits):
+        """By torch.distributions, image by image, with samples of its own."""
+        images, samples = digits[:25], 2000
+        found = score(trained, images, protocol="threshold", samples=samples).log_evidence
+        generator = torch.Generator().manual_seed(7)
+        model = copy.deepcopy(trained).double()
+        for n, image in enumerate(by_threshold(images).double()):
+            with torch.no_grad():
+                posterior = model.encoder(image[None])
+                q = torch.distributions.Normal(posterior.mean, posterior.log_std.exp())
+                draw = torch.randn(samples, 1, generator=generator, dtype=torch.float64)
+                code = posterior.mean + posterior.log_std.exp() * draw
+                pixel = torch.distributions.Bernoulli(logits=model.decoder(code))
+                prior = torch.distributions.Normal(0.0, 1.0)
+                log_p = pixel.log_prob(image).sum(1) + prior.log_prob(code).sum(1)
+                weight = (log_p - q.log_prob(code).sum(1)).exp()
+            error = weight.std() / weight.mean() / math.sqrt(samples)
+            assert abs(found[n] - weight.mean().log()) < 6 * error + 1e-3
+
+
+class TestBounds:
+    """On weights whose log-mean is known: log-normal ones, with E[w] = 1."""
+
+    spread = 1.5
+    weights = spread * torch.randn(
+        5000, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    ) - (spread**2 / 2)
+
+    def test_one_sample_gives_the_mean_and_all_the_log_mean(self):
+        torch.testing.assert_close(bound_of(self.weights, 1), self.weights.mean(0))
+        torch.testing.assert_close(bound_of(self.weights, 5000), log_mean_exp(self.weights))
+
+    def test_groups_are_disjoint_runs_of_samples(self):
+        by_hand = torch.stack([log_mean_exp(some) for some in self.weights.split(50)]).mean(0)
+        torch.testing.assert_close(bound_of(self.weights, 50), by_hand)
+
+    def test_rises_to_the_truth_which_is_zero(self):
+        counts = (1, 2, 5, 10, 100, 1000, 5000)
+        means = [bound_of(self.weights, count).mean().item() for count in counts]
+        assert means == sorted(means)
+        assert means[0] == pytest.approx(-(self.spread**2) / 2, abs=0.02)
+        assert abs(means[-1]) < 0.02
+
+    @pytest.mark.parametrize("count", [0, -1, 3, 5001])
+    def test_wants_whole_groups(self, count):
+        with pytest.raises(ValueError, match=f"5000 samples do not make whole groups of {count}"):
+            bound_of(self.weights, count)
+
+    def test_weights_are_drawn_in_pieces_from_the_posterior_that_is_given(self, weights, generator):
+        model, image = small(), (torch.rand(7, 784, generator=generator) < 0.3).float()
+        found = draw_log_weights(model, image, samples=700, generator=generator)
+        assert found.shape == (700, 7)
+        assert torch.equal(found, torch.cat(weights))
+        assert len(weights) > 1
+        elsewhere = Gaussian(torch.full((7, 2), 3.0), torch.zeros(7, 2))
+        other = draw_log_weights(model, image, elsewhere, samples=700, generator=generator)
+        assert (other.mean(0) < found.mean(0) - 3).all()
+
+
+class TestWhereTheNatsGo:
+    def test_kl_of_the_dimensions_adds_up(self, generator):
+        posterior = Gaussian(*torch.randn(2, 9, 5, generator=generator))
+        parts = kl_per_dimension(posterior)
+        assert parts.shape == (9, 5)
+        torch.testing.assert_close(parts.sum(-1), kl(posterior))
+        assert (parts >= 0).all()
+        one = Gaussian(posterior.mean[:, :1], posterior.log_std[:, :1])
+        torch.testing.assert_close(parts[:, 0], kl(one))
+
+    def test_a_unit_is_active_if_its_mean_varies(self, generator):
+        noise = torch.randn(1000, 3, generator=generator, dtype=torch.float64)
+        mean = 5.0 + noise * torch.tensor([0.0, 0.09, 0.11])
+        assert active_units(mean).tolist() == [False, False, True]
+        assert active_units(mean, threshold=0.005).tolist() == [False, True, True]
+
+    def test_a_variance_needs_two(self):
+        with pytest.raises(ValueError, match="at least 2 of them, got 1"):
+            active_units(torch.zeros(1, 3))
+
+
+class TestFittedPosterior:
+    def test_finds_the_best_gaussian_of_a_model_whose_posterior_is_known(self, generator):
+        """A decoder without weights explains every image by no code: the posterior is the prior."""
+        model = small()
+        torch.nn.init.zeros_(model.decoder.logits.weight)
+        image = (torch.rand(3, 784, generator=generator) < 0.3).float()
+        start = Gaussian(torch.full((3, 2), 1.0), torch.full((3, 2), -1.0))
+        found = fit_posterior(model, image, start, steps=400, generator=generator)
+        assert found.mean.abs().max() < 0.05
+        assert found.log_std.abs().max() < 0.05
+        assert start.mean.eq(1.0).all(), "what is given is left alone"
+
+    def test_closes_part_of_the_gap_and_never_more_than_all(self, trained, digits, generator):
+        image = by_threshold(digits[:24])
+        posterior = trained.encoder(image)
+        trained.zero_grad(set_to_none=True)
+        before = [value.clone() for value in trained.parameters()]
+        fitted = fit_posterior(trained, image, posterior, generator=generator)
+        for a, b in zip(before, trained.parameters(), strict=True):
+            assert torch.equal(a, b)
+            assert b.grad is None
+        draw = {"samples": 4000, "generator": generator}
+        before = draw_log_weights(trained, image, **draw)
+        weights = draw_log_weights(trained, image, fitted, **draw)
+        truth = log_mean_exp(weights)
+        gained = weights.mean(0) - before.mean(0)
+        error = (weights.var(0) + before.var(0)).mean().sqrt() / math.sqrt(4000 * 24)
+        assert gained.mean() > 4 * error
+        assert (gained > -0.2).all()
+        assert (weights.mean(0) < truth).all()
+
+    def test_noise_decides(self, trained, digits):
+        image = by_threshold(digits[:3])
+        seeds = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
+        one, same, other = (
+            fit_posterior(trained, image, trained.encoder(image), steps=5, generator=seed).mean
+            for seed in seeds
+        )
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+
+
 @pytest.mark.usefixtures("as_users_run")
 class TestErrors:
+    def test_unknown_protocol(self, pixels):
+        with pytest.raises(ValueError, match="no protocol is called 'stochastic'; there is thresh"):
+            score(small(), pixels, protocol="stochastic")
+
     def test_too_few_samples(self, pixels):
         with pytest.raises(ValueError, match="expected at least 1 sample, got 0"):
-            importance_weighted_bound(small(), pixels, samples=0)
+            evidence(small(), pixels, samples=0)
         with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
-            importance_weighted_bound(small(), pixels, samples=2.5)
+            evidence(small(), pixels, samples=2.5)
 
     def test_images_as_evaluate_wants_them(self, pixels):
         with pytest.raises(TypeError, match="expected images as uint8"):
-            importance_weighted_bound(small(), pixels.float())
+            evidence(small(), pixels.float())
         with pytest.raises(ValueError, match=r"expected images of shape \(image, 784\)"):
-            importance_weighted_bound(small(), pixels[:, :700])
+            evidence(small(), pixels[:, :700])

@@ -4,7 +4,7 @@ Three protocols, whose likelihoods must not be compared with one another:
 
 - *threshold*: intensity > 0.5 (`threshold`, `by_threshold`);
 - *dynamic*: a coin a pixel, tossed anew at each use (`bernoulli`, `dynamically`);
-- *static*: those coins tossed once and kept (`freeze`).
+- *static*: those coins tossed once and kept (`freeze`, `as_frozen`).
 """
 
 import math
@@ -104,6 +104,27 @@ def freeze(
     Papers that say "static" use one published sample (Larochelle & Murray 2011), not this one.
     """
     return dynamically(pixels, generator).to(torch.uint8) * 255
+
+
+def as_frozen(
+    pixels: UInt8[Tensor, "*shape"], generator: Generator | None = None
+) -> Float[Tensor, "*shape"]:
+    """The static protocol on bytes that `freeze` made: 0 stays 0, 255 becomes 1; draws nothing.
+
+    Raises ValueError for any other byte: a grey image has no static binarization of its own.
+    """
+    _check_bytes(pixels)
+    grey = (pixels > 0) & (pixels < 255)
+    if grey.any():
+        raise ValueError(
+            f"expected images that were frozen, with bytes 0 and 255 alone, got {pixels[grey][0]} "
+            "among them; toss their coins once, by freeze(images, generator), and keep the result"
+        )
+    return (pixels >> 7).float()
+
+
+# By their names in the literature; scores under different ones must not be compared.
+PROTOCOLS = {"threshold": by_threshold, "dynamic": dynamically, "static": as_frozen}
 
 
 def _check_bytes(pixels: Tensor) -> None:

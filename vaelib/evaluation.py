@@ -1,58 +1,173 @@
-"""How good a trained model is: log p(x) itself, estimated by importance sampling, in nats."""
+"""How good a trained model is: log p(x) itself, and where its nats go."""
 
 import math
 import operator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor
 
-from vaelib.binarization import by_threshold
+from vaelib.binarization import PROTOCOLS
+from vaelib.decoder import log_likelihood
 from vaelib.device import generator_on, keep_freed_memory
+from vaelib.elbo import kl
 from vaelib.encoder import Gaussian, reparameterize
-from vaelib.training import Binarize, check_pixels
+from vaelib.objectives import log_mean_exp
+from vaelib.training import check_pixels
 from vaelib.vae import VAE, evaluating
 
 IMAGES_AT_ONCE = 100
 CODES_AT_ONCE = 2000  # whatever the number of samples; 6 MB of logits
 
 
+class Score(NamedTuple):
+    """What a model makes of each image of a data set, in nats, and how that was measured.
+
+    `log_evidence` estimates log p(x) from below by `samples` importance weights, `elbo` is the
+    mean of their logarithms. Scores under different protocols must not be compared.
+    """
+
+    protocol: str
+    samples: int
+    elbo: Float[Tensor, " image"]
+    log_evidence: Float[Tensor, " image"]
+
+
 @torch.no_grad()
-def importance_weighted_bound(
+def score(
     vae: VAE,
     images: UInt8[Tensor, "image pixel"],
     *,
+    protocol: str,
     samples: int = 100,
-    binarize: Binarize = by_threshold,
     generator: Generator | None = None,
-) -> Float[Tensor, " image"]:
-    """log of the mean of `samples` importance weights p(x, z) / q(z|x) for each image, in nats.
+) -> Score:
+    """ELBO and estimate of log p(x) of each image, from the same `samples` codes each.
 
-    In expectation a lower bound of log p(x), no lower than the ELBO, that rises with the number
-    of samples and reaches it in the limit (Burda, Grosse & Salakhutdinov 2016, theorem 1).
+    The estimate is the log of the mean of importance weights p(x, z) / q(z|x): in expectation a
+    lower bound of log p(x), no lower than the ELBO, that rises with the number of samples and
+    reaches it in the limit (Burda, Grosse & Salakhutdinov 2016, theorem 1).
 
-    Computed where the model is, in memory that does not grow with `samples`. Without a
-    `generator` the noise is that of seed 0. Raises ValueError for fewer than one sample, and
-    what `vaelib.training.evaluate` does.
+    `protocol` is "threshold", "dynamic" or "static" (see `vaelib.binarization`; static wants
+    images that `freeze` made). Computed where the model is, in memory that does not grow with
+    `samples`. Without a `generator` the noise, and the dynamic binarization, are those of seed 0.
+
+    Raises ValueError for an unknown protocol, fewer than one sample and images of another shape,
+    TypeError unless images are uint8.
     """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"no protocol is called {protocol!r}; there is {', '.join(PROTOCOLS)}")
+    binarize = PROTOCOLS[protocol]
     check_pixels(images, vae.pixels, binarize)
     if (samples := operator.index(samples)) < 1:
         raise ValueError(f"expected at least 1 sample, got {samples}")
-    like, bounds = next(vae.parameters()), []
+    like, bounds, evidences = next(vae.parameters()), [], []
     generator = generator_on(like.device, generator or Generator().manual_seed(0))
-    draw = dict(generator=generator, device=like.device, dtype=like.dtype)
     keep_freed_memory()
     with evaluating(vae):
         for pixels in images.to(like.device).split(IMAGES_AT_ONCE):
             image = binarize(pixels, generator).to(like.dtype)
             posterior = vae.encoder(image)
-            total = torch.full((len(image),), -math.inf, device=like.device, dtype=like.dtype)
-            for some in _chunks(samples, CODES_AT_ONCE // len(image)):
-                noise = torch.randn(some, *posterior.mean.shape, **draw)
-                weights = log_weights(vae, image, posterior, noise)
-                total = torch.logaddexp(total, weights.logsumexp(0))
-            bounds.append(total - math.log(samples))
-    return torch.cat(bounds)
+            total, evidence = torch.zeros_like(image[:, 0]), torch.full_like(image[:, 0], -math.inf)
+            for weights in _draw_weights(vae, image, posterior, samples, generator):
+                total += weights.sum(0)
+                evidence = torch.logaddexp(evidence, weights.logsumexp(0))
+            bounds.append(total / samples)
+            evidences.append(evidence - math.log(samples))
+    return Score(protocol, samples, torch.cat(bounds), torch.cat(evidences))
+
+
+@torch.no_grad()
+def draw_log_weights(
+    vae: VAE,
+    image: Float[Tensor, "batch pixel"],
+    posterior: Gaussian | None = None,
+    *,
+    samples: int,
+    generator: Generator,
+) -> Float[Tensor, "sample batch"]:
+    """Log importance weights of `samples` codes from each posterior (the encoder's, unless given).
+
+    Their mean over samples is the ELBO of that posterior, their `log_mean_exp` the
+    importance-weighted bound.
+    """
+    with evaluating(vae):
+        posterior = posterior or vae.encoder(image)
+        return torch.cat(list(_draw_weights(vae, image, posterior, samples, generator)))
+
+
+def _draw_weights(
+    vae: VAE, image: Tensor, posterior: Gaussian, samples: int, generator: Generator
+) -> Iterator[Float[Tensor, "some batch"]]:
+    draw = dict(generator=generator, device=image.device, dtype=image.dtype)
+    for some in _chunks(samples, max(1, CODES_AT_ONCE // len(image))):
+        noise = torch.randn(some, *posterior.mean.shape, **draw)
+        yield log_weights(vae, image, posterior, noise)
+
+
+def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Tensor, " batch"]:
+    """The importance-weighted bound of `count` samples, averaged over disjoint groups of them.
+
+    No group shares a sample, so the average has the expectation of one group and less noise.
+    Raises ValueError unless the samples make whole groups.
+    """
+    if count < 1 or len(log_weights) % count:
+        raise ValueError(f"{len(log_weights)} samples do not make whole groups of {count}")
+    groups = log_weights.unflatten(0, (-1, count)).transpose(0, 1)
+    return log_mean_exp(groups).mean(0)
+
+
+def kl_per_dimension(posterior: Gaussian) -> Float[Tensor, "batch latent"]:
+    """KL(q(z|x) ‖ p(z)) of each image in nats, one value for each latent dimension."""
+    mean, log_std = posterior
+    return 0.5 * (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std)
+
+
+def active_units(
+    mean: Float[Tensor, "image latent"], threshold: float = 0.01
+) -> Bool[Tensor, " latent"]:
+    """Which latent dimensions say something about the image.
+
+    A unit is active if its posterior mean varies over the data: Var_x(E[z|x]) > `threshold`.
+    Burda, Grosse & Salakhutdinov 2016, section 5.3. Raises ValueError for fewer than two images.
+    """
+    if len(mean) < 2:
+        raise ValueError(f"a variance over images needs at least 2 of them, got {len(mean)}")
+    return mean.var(0) > threshold
+
+
+def fit_posterior(
+    vae: VAE,
+    image: Float[Tensor, "batch pixel"],
+    start: Gaussian,
+    *,
+    steps: int = 500,
+    samples: int = 20,
+    learning_rate: float = 0.02,
+    generator: Generator,
+) -> Gaussian:
+    """The Gaussian of each image that Adam finds by climbing the ELBO in its own μ and log σ.
+
+    Begins at `start`, such as the encoder's answer, takes `steps` of a rate that falls to 0, each
+    on `samples` fresh codes. The model is not changed. What is gained is the amortization gap
+    (Cremer, Li & Duvenaud 2018, section 3.2), up to what the steps leave.
+    """
+    mean, log_std = (value.detach().clone().requires_grad_() for value in start)
+    optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
+    with evaluating(vae):
+        for _ in range(steps):
+            noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype)
+            code = reparameterize(Gaussian(mean, log_std), noise)
+            logits = vae.decoder(code.flatten(0, 1)).unflatten(0, code.shape[:2])
+            explained = log_likelihood(image.expand_as(logits), logits).mean(0)
+            loss = (kl(Gaussian(mean, log_std)) - explained).sum()
+            mean.grad, log_std.grad = torch.autograd.grad(loss, (mean, log_std))
+            optimizer.step()
+            decay.step()
+    return Gaussian(mean.detach(), log_std.detach())
 
 
 @torch.no_grad()
