@@ -1,0 +1,171 @@
+"""The harness of the published numbers: recipes, clock, trainer and judge, on small things."""
+
+import importlib
+import json
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator
+
+from benchmarks.published import judge as judging
+from benchmarks.published.recipes import RECIPES
+from vaelib import checkpoint, datasets, sources, vae
+from vaelib.binarization import freeze
+from vaelib.evaluation import score
+
+published = importlib.import_module("benchmarks.published.__main__")
+
+
+@pytest.fixture
+def recipe():
+    return replace(RECIPES["one-layer"], hidden=20, latent=3, epochs=4, batch_size=20)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds_a_model_that_can_be_kept(name, pixels, tmp_path):
+    model = published.build(RECIPES[name], pixels, Generator().manual_seed(0))
+    again = checkpoint.load(checkpoint.save(model, tmp_path / "model.safetensors"))
+    assert again.latent == RECIPES[name].latent
+    bias = model.decoder.logits.bias
+    assert bias.abs().max() > 0, "biases begin at the pixels' log-odds"
+    json.dumps(published.describe(RECIPES[name]))
+
+
+def test_the_papers_own_network_is_as_the_paper_has_it():
+    recipe = RECIPES["iwae-network"]
+    model = published.build(recipe, torch.zeros(2, 784, dtype=torch.uint8), Generator())
+    shapes = [tuple(value.shape) for value in model.parameters() if value.ndim == 2]
+    encoder = [(200, 784), (200, 200), (50, 200), (50, 200)]
+    assert shapes == [*encoder, (200, 50), (200, 200), (784, 200)]
+    assert recipe.activation == "tanh"
+
+
+class TestClock:
+    def test_a_pause_costs_nothing(self):
+        clock = published.Clock()
+        clock.pause(lambda: time.sleep(0.3))
+        assert clock.read()[0] < 0.2
+        time.sleep(0.3)
+        assert clock.read()[0] >= 0.3
+
+
+class TestFit:
+    def test_a_seed_gives_one_checkpoint_and_snapshots_on_the_way(self, recipe, pixels, tmp_path):
+        run = published.fit(recipe, pixels, 3, tmp_path, "tiny")
+        again = published.fit(recipe, pixels, 3, tmp_path, "again")
+        weights = [checkpoint.load(r["checkpoint"]).state_dict() for r in (run, again)]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+        minutes = [at for at, _ in run["snapshots"]]
+        assert len(minutes) == 4, "no more than one an epoch"
+        assert minutes == sorted(minutes)
+        assert 0 < minutes[0] < minutes[-1] <= run["minutes"]
+        last = checkpoint.load(run["snapshots"][-1][1]).state_dict()
+        assert all(torch.equal(last[name], weights[0][name]) for name in last)
+        first = checkpoint.load(run["snapshots"][0][1]).state_dict()
+        assert not all(torch.equal(last[name], first[name]) for name in last)
+
+    def test_minutes_become_epochs(self, recipe, pixels):
+        images = pixels.repeat(20, 1)
+        few, many = (published.epochs_within(m, recipe, images) for m in (0.05, 0.5))
+        assert 1 <= few < many
+        assert published.epochs_within(1e-9, recipe, images) == 1
+
+
+class TestJudge:
+    def test_scores_what_the_file_holds(self, pixels, tmp_path):
+        model = vae.dense(hidden=20, generator=Generator().manual_seed(0))
+        path = checkpoint.save(model, tmp_path / "model.safetensors")
+        images = freeze(pixels, Generator().manual_seed(1))
+        found = judging.judge(str(path), images, samples=50)
+        expected = score(model, images, protocol="static", samples=50)
+        assert found["negative_log_likelihood"] == -expected.log_evidence.mean().item()
+        assert found["negative_elbo"] == -expected.elbo.mean().item()
+        assert (found["images"], found["samples"]) == (60, 50)
+        assert found["negative_log_likelihood"] < found["negative_elbo"]
+
+    def test_refuses_other_images_than_all_were_judged_by(self, monkeypatch, pixels):
+        other = datasets.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
+        monkeypatch.setattr(judging.datasets, "load", lambda *_: other)
+        with pytest.raises(judging.JudgeError, match=r"have SHA-256 .*, expected 9e5b"):
+            judging.binarized_test_images()
+
+    def test_the_committed_seed_gives_the_committed_images(self):
+        if sources.choose().name != "mnist":
+            pytest.skip("MNIST is not on this machine")
+        images = judging.binarized_test_images()
+        assert images.shape == (10_000, 784)
+        assert set(images.unique().tolist()) == {0, 255}
+        with pytest.raises(judging.JudgeError, match="another seed"):
+            judging.binarized_test_images(1)
+
+
+def test_a_summary_has_mean_spread_and_the_longest_training():
+    rows = [
+        {"negative_log_likelihood": value, "negative_elbo": value + 3, "minutes": value / 20}
+        for value in (86.0, 87.0, 88.5)
+    ]
+    found = published.summary(rows)
+    assert found["seeds"] == 3
+    assert found["negative_log_likelihood"] == {"mean": 87.167, "std": 1.258, "greatest": 88.5}
+    assert found["minutes"]["greatest"] == 4.425
+    assert published.summary(rows[:1])["negative_elbo"]["std"] is None
+
+
+@pytest.fixture
+def small_world(recipe, pixels, tmp_path, monkeypatch):
+    """The whole command on sixty images, with a judge that takes five samples."""
+    images = freeze(pixels, Generator().manual_seed(1))
+    data = datasets.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
+    monkeypatch.setitem(published.RECIPES, "one-layer", recipe)
+    monkeypatch.setattr(published.datasets, "load", lambda *_: data)
+    monkeypatch.setattr(published, "binarized_test_images", lambda: images)
+    monkeypatch.setattr(published, "BUILD", tmp_path / "build")
+    script = tmp_path / "judge.py"
+    script.write_text(
+        "import json, sys\n"
+        "from vaelib import checkpoint\n"
+        "vae = checkpoint.load(sys.argv[1])\n"
+        "print(json.dumps({'negative_log_likelihood': 100.0 + vae.latent, 'negative_elbo': 105.0}))"
+    )
+    monkeypatch.setattr(published, "JUDGE", [sys.executable, str(script)])
+    return tmp_path
+
+
+def test_the_command_writes_recipe_runs_and_summary(small_world, capsys):
+    published.main(["one-layer", "--seeds", "2", "--into", str(small_world / "into")])
+    found = json.loads((small_world / "into" / "one-layer.json").read_text())
+    assert [run["seed"] for run in found["runs"]] == [0, 1]
+    assert found["summary"]["negative_log_likelihood"]["mean"] == 103.0
+    assert found["recipe"]["objective"] == "path_derivative"
+    assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
+    for run in found["runs"]:
+        assert len(run["curve"]) == 4
+        assert all(nats > 0 for _, nats in run["curve"])
+    left = sorted(path.name for path in (small_world / "build").iterdir())
+    assert left == ["one-layer-0.safetensors", "one-layer-1.safetensors"]
+    assert "seed 1: 4 epochs" in capsys.readouterr().out
+
+
+def test_a_seed_that_is_done_is_kept_when_the_next_one_fails(small_world, monkeypatch):
+    fit = published.fit
+
+    def failing(recipe, images, seed, *rest):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return fit(recipe, images, seed, *rest)
+
+    monkeypatch.setattr(published, "fit", failing)
+    with pytest.raises(KeyboardInterrupt):
+        published.main(["one-layer", "--seeds", "2", "--into", str(small_world)])
+    found = json.loads((small_world / "one-layer.json").read_text())
+    assert [run["seed"] for run in found["runs"]] == [0]
+
+
+@pytest.mark.parametrize("wrong", [["unknown"], ["one-layer", "--seeds", "0"]])
+def test_wrong_arguments_are_explained(wrong, capsys):
+    with pytest.raises(SystemExit):
+        published.main(wrong)
+    assert "invalid choice" in (said := capsys.readouterr().err) or "at least one seed" in said
