@@ -1,6 +1,5 @@
 """The harness of the published numbers: recipes, clock, trainer and judge, on small things."""
 
-import importlib
 import json
 import sys
 import time
@@ -11,12 +10,13 @@ import torch
 from torch import Generator
 
 from benchmarks.published import judge as judging
+from benchmarks.published import reproduce as published
+from benchmarks.published import tuning
 from benchmarks.published.recipes import RECIPES
 from vaelib import checkpoint, datasets, sources, vae
 from vaelib.binarization import freeze
+from vaelib.elbo import elbo
 from vaelib.evaluation import score
-
-published = importlib.import_module("benchmarks.published.__main__")
 
 
 @pytest.fixture
@@ -169,3 +169,49 @@ def test_wrong_arguments_are_explained(wrong, capsys):
     with pytest.raises(SystemExit):
         published.main(wrong)
     assert "invalid choice" in (said := capsys.readouterr().err) or "at least one seed" in said
+
+
+class TestTuning:
+    def test_a_change_is_one_field(self):
+        recipe = RECIPES["one-layer"]
+        found = tuning.changed(
+            recipe, ["epochs=7", "hidden=[30, 20]", "activation=tanh", "objective=elbo"]
+        )
+        assert (found.epochs, found.hidden, found.activation) == (7, [30, 20], "tanh")
+        assert found.objective is elbo
+        assert replace(found, epochs=1) == replace(
+            recipe, epochs=1, hidden=[30, 20], activation="tanh", objective=elbo
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ("epochs", "expected changes like epochs=20, got 'epochs'"),
+            ("depth=3", "there is about, hidden, latent"),
+            ("objective=iwae", "no objective is called 'iwae'"),
+        ],
+    )
+    def test_a_change_that_is_none_is_explained(self, change, said, capsys):
+        with pytest.raises(SystemExit):
+            tuning.main(["one-layer", change])
+        assert said in capsys.readouterr().err
+
+    def test_trains_on_some_images_and_scores_on_others(self, recipe, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        seen = {}
+        fit_model, scored = tuning.fit_model, tuning.score
+
+        def fit(recipe, model, images, generator):
+            seen["training"] = images
+            return fit_model(recipe, model, images, generator)
+
+        def judge(model, images, **settings):
+            seen["validation"] = images
+            return scored(model, images, **settings)
+
+        monkeypatch.setattr(tuning, "fit_model", fit)
+        monkeypatch.setattr(tuning, "score", judge)
+        found = tuning.validate(recipe, pixels)
+        assert torch.equal(seen["training"], pixels[:40])
+        assert torch.equal(seen["validation"], freeze(pixels[40:], Generator().manual_seed(0)))
+        assert found["negative_log_likelihood"] < found["negative_elbo"]

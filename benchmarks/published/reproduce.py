@@ -1,0 +1,239 @@
+"""Published numbers, reproduced: `python -m benchmarks.published NAME [--seeds N] [--minutes M]`.
+
+Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, lets the judge score each
+checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
+recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
+as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
+
+The clock runs from the first step to the last, binarization included, imports and reading files
+excluded, as is the time for keeping the snapshots from which the curve is drawn afterwards.
+"""
+
+import argparse
+import copy
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Generator, Tensor
+
+from benchmarks.published.judge import (
+    BINARIZATION_SEED,
+    BINARIZATION_SHA256,
+    binarized_test_images,
+    judge,
+)
+from benchmarks.published.recipes import RECIPES, Recipe
+from benchmarks.timing import facts
+from vaelib import checkpoint, datasets, vae
+from vaelib.binarization import dynamically
+from vaelib.initialization import pixel_log_odds
+from vaelib.training import History, to_zero, train
+
+HOME = Path(__file__).resolve().parents[2]
+BUILD = HOME / "build" / "published"
+SNAPSHOTS = 12
+CURVE_IMAGES, CURVE_SAMPLES = 1000, 200
+JUDGE = [sys.executable, "-m", "benchmarks.published.judge"]
+
+
+class Clock:
+    """Seconds of work, by the wall and of the processor, while it is not `paused`."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = -time.perf_counter(), -time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        return self.wall + time.perf_counter(), self.cpu + time.process_time()
+
+    def pause(self, work) -> None:
+        """Do `work` and let it cost nothing."""
+        wall, cpu = self.read()
+        work()
+        self.wall, self.cpu = wall - time.perf_counter(), cpu - time.process_time()
+
+
+def build(recipe: Recipe, images: UInt8[Tensor, "image pixel"], generator: Generator) -> vae.VAE:
+    """The recipe's model, untrained."""
+    model = vae.dense(
+        hidden=recipe.hidden,
+        latent=recipe.latent,
+        activation=recipe.activation,
+        blocks=recipe.blocks,
+        generator=generator,
+    )
+    if recipe.pixel_odds:
+        with torch.no_grad():
+            model.decoder.logits.bias.copy_(pixel_log_odds(images))
+    return model
+
+
+def fit_model(
+    recipe: Recipe,
+    model: vae.VAE,
+    images: UInt8[Tensor, "image pixel"],
+    generator: Generator,
+    **settings: object,
+) -> History:
+    """Train a model that `build` made as the recipe says."""
+    return train(
+        model,
+        images,
+        **{
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "learning_rate": recipe.learning_rate,
+            "schedule": to_zero,
+            "binarize": dynamically,
+            "objective": recipe.objective,
+            "generator": generator,
+        }
+        | settings,
+    )
+
+
+def fit(
+    recipe: Recipe, images: UInt8[Tensor, "image pixel"], seed: int, folder: Path, name: str
+) -> dict:
+    """Train one seed; keep its checkpoint, and snapshots for the curve, in `folder`."""
+    generator = Generator().manual_seed(seed)
+    model = build(recipe, images, generator)
+    marks = sorted(
+        {math.ceil(recipe.epochs * (n / SNAPSHOTS) ** 2) for n in range(1, SNAPSHOTS + 1)}
+    )
+    kept: list[tuple[float, vae.VAE]] = []
+    clock = Clock()
+
+    def keep(epoch: int, history: object) -> None:
+        if epoch in marks:
+            seconds = clock.read()[0]
+            clock.pause(lambda: kept.append((seconds / 60, copy.deepcopy(model))))
+
+    fit_model(recipe, model, images, generator, on_epoch=keep)
+    wall, cpu = clock.read()
+    path = checkpoint.save(model, folder / f"{name}-{seed}.safetensors")
+    snapshots = []
+    for number, (minutes, snapshot) in enumerate(kept):
+        file = folder / f"{name}-{seed}-snapshot-{number}.safetensors"
+        snapshots.append((minutes, checkpoint.save(snapshot, file)))
+    return {
+        "seed": seed,
+        "epochs": recipe.epochs,
+        "minutes": wall / 60,
+        "cpu_minutes": cpu / 60,
+        "checkpoint": path,
+        "snapshots": snapshots,
+    }
+
+
+def epochs_within(minutes: float, recipe: Recipe, images: Tensor) -> int:
+    """How many epochs fit into so many minutes here, by the time of one twentieth of one."""
+    few = images[: len(images) // 20]
+    seconds = []
+    for _ in range(2):  # the first one warms up
+        generator = Generator().manual_seed(0)
+        model = build(recipe, images, generator)
+        start = time.perf_counter()
+        fit_model(recipe, model, few, generator, epochs=1)
+        seconds.append(time.perf_counter() - start)
+    return max(1, int(60 * minutes / (20 * seconds[-1])))
+
+
+def judged(run: dict) -> dict:
+    """The run's row of the results: what the judge, a process of its own, says of its file."""
+    command = [*JUDGE, str(run["checkpoint"])]
+    done = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
+    few = binarized_test_images()[:CURVE_IMAGES]
+    curve = []
+    for minutes, path in run["snapshots"]:
+        found = judge(str(path), few, CURVE_SAMPLES)["negative_log_likelihood"]
+        curve.append([round(minutes, 3), round(found, 3)])
+        path.unlink()
+    row = {name: run[name] for name in ("seed", "epochs", "minutes", "cpu_minutes")}
+    row |= json.loads(done.stdout)
+    row = {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
+    }
+    return row | {"curve": curve}
+
+
+def summary(rows: list[dict]) -> dict:
+    """Mean and standard deviation over seeds, and the longest training."""
+    found: dict[str, object] = {"seeds": len(rows)}
+    for name in ("negative_log_likelihood", "negative_elbo", "minutes"):
+        values = [row[name] for row in rows]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        found[name] = {
+            "mean": round(statistics.mean(values), 3),
+            "std": None if spread is None else round(spread, 3),
+            "greatest": round(max(values), 3),
+        }
+    return found
+
+
+def describe(recipe: Recipe) -> dict:
+    """The recipe as JSON takes it."""
+    return asdict(recipe) | {"objective": recipe.objective.__qualname__}
+
+
+def write(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.published", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument(
+        "--minutes", type=float, help="train so long instead of the recipe's epochs"
+    )
+    parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")
+    parser.add_argument("--into", type=Path, default=BUILD, help="folder for NAME.json")
+    options = parser.parse_args(arguments)
+    if options.seeds < 1 or (options.minutes is not None and options.minutes <= 0):
+        parser.error("expected at least one seed and more than 0 minutes")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    images = datasets.load("mnist", "train").images
+    binarized_test_images()  # before anything is trained: are they what they should be?
+    recipe = RECIPES[options.name]
+    if options.minutes:
+        recipe = replace(recipe, epochs=epochs_within(options.minutes, recipe, images))
+    BUILD.mkdir(parents=True, exist_ok=True)
+    rows: list[dict] = []
+    for seed in range(options.first, options.first + options.seeds):
+        print(f"{options.name}, seed {seed}: {recipe.epochs} epochs", flush=True)
+        run = fit(recipe, images, seed, BUILD, options.name)
+        print(f"  trained in {run['minutes']:.2f} minutes; now the judge", flush=True)
+        rows.append(judged(run))
+        found = rows[-1]
+        print(
+            f"  −log p(x) {found['negative_log_likelihood']:.2f}, "
+            f"−ELBO {found['negative_elbo']:.2f} nats",
+            flush=True,
+        )
+        write(
+            options.into / f"{options.name}.json",
+            {
+                "recipe": describe(recipe),
+                "test": {"binarization_seed": BINARIZATION_SEED, "sha256": BINARIZATION_SHA256},
+                "facts": facts(),
+                "summary": summary(rows),
+                "runs": rows,
+            },
+        )
