@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import vaelib
-from vaelib import binarization, decoder, elbo, encoder, sampling, training, vae
+from vaelib import binarization, decoder, elbo, encoder, objectives, sampling, training, vae
 
 HOME = Path(__file__).parent.parent
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -269,6 +269,14 @@ def same_elbo(lesson):
         assert torch.equal(a, b)
 
 
+def same_weighted(lesson):
+    model, image, noise = vae.dense(), (torch.rand(9, 784) < 0.3).float(), torch.randn(9, 5)
+    for beta in (0.0, 1.0, 784 / 5):
+        ours, theirs = (make(beta)(model, image, noise) for make in (lesson, objectives.weighted))
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.equal(a, b)
+
+
 def same_fit(lesson):
     images = torch.randint(0, 256, (250, 784)).to(torch.uint8)
     models = []
@@ -299,6 +307,7 @@ TWINS = {
     ("04_elbo", "kl"): same_kl,
     ("04_elbo", "wrong_kl"): same_wrong_kl,
     ("04_elbo", "elbo_terms"): same_elbo,
+    ("04_elbo", "weighted"): same_weighted,
     ("05_training", "fit"): same_fit,
     ("05_training", "sample"): same_sample,
 }

@@ -91,7 +91,7 @@ def importance_weighted(
     logits = vae.decoder(code.flatten(0, 1)).unflatten(0, code.shape[:2])
     likelihoods = log_likelihood(image.expand(len(code), *image.shape), logits)
     log_weights = likelihoods - log_ratio(posterior, code)
-    averaged = (log_weights.detach().softmax(0) * likelihoods).sum(0)
+    averaged = (log_weights.softmax(0) * likelihoods).sum(0)
     return ElboTerms(averaged, averaged - log_mean_exp(log_weights))
 
 
