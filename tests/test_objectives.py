@@ -74,25 +74,6 @@ class TestWarmUp:
         found = warm_up(100, weighted(4.0))(model, image, noise).kl
         torch.testing.assert_close(found, 2 * elbo(model, image, noise).kl)
 
-    def test_an_interrupted_run_warms_up_as_if_it_had_not_been(self, pixels):
-        def stop(step, terms):
-            if step == 4:
-                raise KeyboardInterrupt
-
-        def run(**settings):
-            generator = torch.Generator().manual_seed(3)
-            model = vae.dense(hidden=5, generator=generator)
-            shared = dict(epochs=3, batch_size=20, objective=warm_up(8), generator=generator)
-            history = train(model, pixels, **shared, **settings)
-            return model, shared, history
-
-        whole, _, _ = run()
-        with pytest.warns(UserWarning, match="stopped in epoch 2 after step 4"):
-            broken, shared, history = run(on_step=stop)
-        train(broken, pixels, **shared, resume=history)
-        for a, b in zip(whole.parameters(), broken.parameters(), strict=True):
-            assert torch.equal(a, b)
-
 
 class TestPathDerivative:
     def test_is_an_estimate_of_the_bound(self, model, image):

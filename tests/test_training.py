@@ -11,6 +11,7 @@ from vaelib.binarization import by_threshold, dynamically, intensity
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize
+from vaelib.objectives import importance_weighted, warm_up
 from vaelib.training import evaluate, mean_terms, sum_of_squares, throttle, to_zero, train
 
 
@@ -272,26 +273,56 @@ def test_the_line_to_zero_ends_there():
     assert [to_zero(fraction) for fraction in (0.0, 0.25, 1.0)] == [1.0, 0.75, 0.0]
 
 
-def test_a_run_with_a_schedule_goes_on_as_if_it_had_not_stopped(pixels):
+def stopped_at_step_4(pixels, **settings):
+    """A model of a run that was stopped in the second of three epochs, and its history."""
+
     def stop(step, terms):
         if step == 4:
             raise KeyboardInterrupt
 
-    def run(**settings):
-        generator = torch.Generator().manual_seed(3)
-        model = vae.dense(hidden=5, generator=generator)
-        shared = dict(epochs=3, batch_size=20, schedule=to_zero, generator=generator)
-        return model, shared, train(model, pixels, **shared, **settings)
-
-    whole, _, _ = run()
+    model, generator = small(seed=3)
+    shared = dict(epochs=3, batch_size=20, generator=generator, on_step=stop)
     with pytest.warns(UserWarning, match="stopped in epoch 2 after step 4"):
-        broken, shared, history = run(on_step=stop)
-    longer = shared | {"epochs": 4}
-    with pytest.raises(ValueError, match="schedule was to_zero over 3 epochs, now to_zero over 4"):
-        train(broken, pixels, **longer, resume=history)
-    train(broken, pixels, **shared, resume=history)
-    for a, b in zip(whole.parameters(), broken.parameters(), strict=True):
-        assert torch.equal(a, b)
+        return model, train(model, pixels, **shared, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": to_zero},
+        {"objective": warm_up(8)},
+        {"objective": importance_weighted, "samples": 3},
+    ],
+)
+def test_whatever_grows_or_falls_a_run_goes_on_as_if_it_had_not_stopped(pixels, settings):
+    whole, generator = small(seed=3)
+    train(whole, pixels, epochs=3, batch_size=20, generator=generator, **settings)
+    broken, history = stopped_at_step_4(pixels, **settings)
+    train(broken, pixels, epochs=3, batch_size=20, resume=history, **settings)
+    assert torch.equal(weights(whole), weights(broken))
+
+
+@pytest.mark.parametrize(
+    ("settings", "other", "said"),
+    [
+        ({"schedule": to_zero}, {}, "schedule was to_zero over 3 epochs, now None"),
+        ({}, {"schedule": to_zero}, "schedule was None, now to_zero over 3 epochs"),
+        (
+            {"schedule": to_zero},
+            {"schedule": to_zero, "epochs": 4},
+            "schedule was to_zero over 3 epochs, now to_zero over 4 epochs",
+        ),
+        (
+            {"objective": importance_weighted, "samples": 3},
+            {"objective": importance_weighted, "samples": 5},
+            "samples was 3, now 5",
+        ),
+    ],
+)
+def test_another_schedule_or_number_of_samples_is_another_run(pixels, settings, other, said):
+    broken, history = stopped_at_step_4(pixels, **settings)
+    with pytest.raises(ValueError, match=said):
+        train(broken, pixels, **{"epochs": 3, "batch_size": 20, "resume": history} | other)
 
 
 def test_sum_of_squares_by_hand():

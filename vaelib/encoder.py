@@ -75,7 +75,7 @@ def last_width(hidden: int | Sequence[int]) -> int:
 
 
 class Encoder(nn.Module):
-    """q(z|x) by a hidden layer that two heads share, one for μ and one for log σ.
+    """q(z|x) by dense layers, one unless told otherwise, that two heads share, for μ and log σ.
 
     The defaults are the blog post's: 784 pixels, 500 tanh units, 5 latent dimensions,
     Glorot-uniform weights (drawn by `generator`) and zero biases. `hidden` may name several

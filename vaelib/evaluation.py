@@ -155,11 +155,12 @@ def fit_posterior(
     (Cremer, Li & Duvenaud 2018, section 3.2), up to what the steps leave.
     """
     mean, log_std = (value.detach().clone().requires_grad_() for value in start)
+    draw = dict(generator=generator, device=mean.device, dtype=mean.dtype)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
     with evaluating(vae):
         for _ in range(steps):
-            noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype)
+            noise = torch.randn(samples, *mean.shape, **draw)
             code = reparameterize(Gaussian(mean, log_std), noise)
             logits = vae.decoder(code.flatten(0, 1)).unflatten(0, code.shape[:2])
             explained = log_likelihood(image.expand_as(logits), logits).mean(0)

@@ -120,11 +120,9 @@ def train(
         images=_fingerprint(images),
         test_images=_fingerprint(test_images),
         device=device.type,
+        samples=samples,
+        schedule=f"{_name(schedule)} over {epochs} epochs" if schedule else None,
     )
-    if samples is not None:
-        settings["samples"] = samples
-    if schedule:
-        settings["schedule"] = f"{_name(schedule)} over {epochs} epochs"
     state = _state_to_resume(vae, resume, save_to, further)
     vae.to(device)
     images = images.to(device)

@@ -28,6 +28,7 @@ from torch import Generator, Tensor
 from benchmarks.published.judge import (
     BINARIZATION_SEED,
     BINARIZATION_SHA256,
+    JudgeError,
     binarized_test_images,
     judge,
 )
@@ -210,7 +211,10 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     images = datasets.load("mnist", "train").images
-    binarized_test_images()  # before anything is trained: are they what they should be?
+    try:
+        binarized_test_images()  # before anything is trained: are they what they should be?
+    except JudgeError as error:
+        parser.exit(1, f"{error}\n")
     recipe = RECIPES[options.name]
     if options.minutes:
         recipe = replace(recipe, epochs=epochs_within(options.minutes, recipe, images))
