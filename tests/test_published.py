@@ -193,7 +193,7 @@ class TestTuning:
     )
     def test_a_change_that_is_none_is_explained(self, change, said, capsys):
         with pytest.raises(SystemExit):
-            tuning.main(["one-layer", change])
+            tuning.main(["one-layer", "--threads", "1", change])
         assert said in capsys.readouterr().err
 
     def test_trains_on_some_images_and_scores_on_others(self, recipe, pixels, monkeypatch):

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("changes", nargs="*", help="such as epochs=20")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     try:
         recipe = changed(RECIPES[options.name], options.changes)
     except ValueError as error:
