@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 from browser import Screen, Sheet, soon
+from toy import toy
 
 from vaelib import checkpoint, datasets, demonstration, sampling
 from vaelib.binarization import by_threshold
-from vaelib.decoder import log_likelihood
-from vaelib.explorers import binarization, decoder, elbo, encoder, handwriting, latent
+from vaelib.explorers import binarization, decoder, elbo, encoder, evaluation, handwriting, latent
 from vaelib.explorers.shell import View
 from vaelib.handwriting import as_mnist
 from vaelib.vae import VAE
@@ -127,16 +127,6 @@ def guess(settings: Settings) -> dict[str, float]:
     return {"mean": settings["μ of q (prior σ)"], "log_std": settings["log σ of q (base e)"]}
 
 
-@cache
-def toy() -> tuple[torch.Tensor, torch.Tensor]:
-    """Notebook 4's model of one latent number: log p(x, z) of its one image, over a grid."""
-    grid = torch.linspace(-12, 12, 12_001, dtype=torch.float64)
-    logits = grid[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
-    image = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64).expand_as(logits)
-    prior = torch.distributions.Normal(torch.zeros_like(grid), 1.0).log_prob(grid)
-    return grid, log_likelihood(image, logits) + prior
-
-
 def bounded(settings: Settings) -> View:
     return elbo.view_bound(*toy(), **guess(settings))
 
@@ -144,6 +134,19 @@ def bounded(settings: Settings) -> View:
 def best(settings: Settings) -> Settings:
     mean, log_std = elbo.best_gaussian(*toy())
     return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
+
+
+DOUBLINGS, DRAW = "codes k (log₂)", "Draw again"
+
+
+def estimated(settings: Settings) -> View:
+    return evaluation.view(
+        *toy(), doublings=settings[DOUBLINGS], drawn=settings.get(DRAW, 1), **guess(settings)
+    )
+
+
+def drawn_again(settings: Settings) -> Settings:
+    return {DRAW: settings.get(DRAW, 1) + 1}
 
 
 def diverged(settings: Settings) -> View:
@@ -194,6 +197,14 @@ CASES = [
         key="log σ of q (base e)",
         drag="μ of q (prior σ)",
         buttons={"q = p": equal},
+    ),
+    Case(
+        "06_evaluation.ipynb",
+        "estimate",
+        estimated,
+        key=DOUBLINGS,
+        drag="log σ of q (base e)",
+        buttons={DRAW: drawn_again},
     ),
 ]
 

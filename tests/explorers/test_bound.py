@@ -9,9 +9,9 @@ import scipy.special
 import scipy.stats
 import torch
 from torch.distributions import Normal, kl_divergence
+from toy import toy
 
 from benchmarks.objectives import wrong_kl
-from vaelib.decoder import log_likelihood
 from vaelib.elbo import kl
 from vaelib.encoder import Gaussian
 from vaelib.explorers import elbo
@@ -132,14 +132,6 @@ def test_the_lowest_point_of_the_posts_formula_is_lamberts():
 
 
 # The toy of notebook 4.
-
-
-def toy(points=12_001, dtype=torch.float64, image=(1.0, 1.0, 0.0)):
-    """The grid of notebook 4, and log p(x, z) of its image of three pixels."""
-    grid = torch.linspace(-12, 12, points, dtype=dtype)
-    logits = grid[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
-    image = torch.tensor(image, dtype=dtype).expand(points, 3)
-    return grid, log_likelihood(image, logits.to(dtype)) + Normal(0.0, 1.0).log_prob(grid)
 
 
 @pytest.fixture(scope="module")
@@ -303,8 +295,8 @@ def test_the_scales_have_room_for_every_setting():
     for mean, log_std in itertools.product((0.0, 1.0, 2.0), np.linspace(-2.5, 0.5, 13)):
         found = elbo.integrand(mean, log_std)
         for values in (found.q, found.values):
-            assert values.max().item() <= elbo._top(values.max().item())
-        lowest = -0.3 * elbo._top(found.values.max().item())
+            assert values.max().item() <= elbo.top_for(values.max().item())
+        lowest = -0.3 * elbo.top_for(found.values.max().item())
         assert found.values.min().item() >= lowest
         for formula in (kl, elbo.post_kl):
             assert -1 < formula(gaussian(mean, log_std)).item() < elbo.WORST

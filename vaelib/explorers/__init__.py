@@ -4,6 +4,7 @@ from vaelib.explorers.binarization import binarize
 from vaelib.explorers.decoder import decode
 from vaelib.explorers.elbo import bound, diverge
 from vaelib.explorers.encoder import encode
+from vaelib.explorers.evaluation import estimate
 from vaelib.explorers.handwriting import draw
 from vaelib.explorers.latent import walk
 from vaelib.explorers.shell import Explorer, View, strip
@@ -18,6 +19,7 @@ __all__ = [
     "diverge",
     "draw",
     "encode",
+    "estimate",
     "strip",
     "train_live",
     "walk",

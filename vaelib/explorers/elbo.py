@@ -8,13 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from vaelib import plotting
 from vaelib.elbo import kl
 from vaelib.encoder import Gaussian
-from vaelib.explorers.plane import Plane, number
+from vaelib.explorers.plane import Plane, clear, number, pale, tidy
 from vaelib.explorers.shell import Explorer, Number, Picture, View, panel, signed, slider
 
 NARROW, WIDE, FAR = -2.5, 0.5, 2.0  # log σ from and to, |μ| to
@@ -81,18 +80,18 @@ def view_divergence(*, mean: Number, log_std: Number) -> View:
     found = integrand(mean, log_std)
     gain, loss = found.values.clamp(min=0), found.values.clamp(max=0)
     area, lost = (torch.trapezoid(part, found.z).item() for part in (gain + loss, loss))
-    tops = _top(found.q.max().item()), _top(gain.max().item())
+    tops = top_for(found.q.max().item()), top_for(gain.max().item())
     figure = Picture(HEIGHT, ground=_ground_of_divergence(*tops))
 
     density = Plane(figure, DENSITY, **_limits(tops[0], 0))
     density.line(found.z.numpy(), found.q.numpy(), color=RIGHT, lw=2)
     mass = Plane(figure, INTEGRAND, **_limits(tops[1], -0.3))
-    mass.area(found.z.numpy(), gain.numpy(), fc=_pale(GAIN), ec=GAIN, hatch="///", lw=0)
-    mass.area(found.z.numpy(), loss.numpy(), fc=_pale(LOSS), ec=LOSS, hatch="...", lw=0)
+    mass.area(found.z.numpy(), gain.numpy(), fc=pale(GAIN), ec=GAIN, hatch="///", lw=0)
+    mass.area(found.z.numpy(), loss.numpy(), fc=pale(LOSS), ec=LOSS, hatch="...", lw=0)
     mass.line(found.z.numpy(), found.values.numpy(), color="0.25", lw=1)
     bars = Plane(figure, BARS, xlim=(-1, WORST), ylim=(0, 2))
     bars.box(0, right, 1.18, 1.82, fc=RIGHT, ec="none")
-    bars.box(0, wrong, 0.18, 0.82, fc=_pale(WRONG), ec=WRONG, hatch="///", lw=1)
+    bars.box(0, wrong, 0.18, 0.82, fc=pale(WRONG), ec=WRONG, hatch="///", lw=1)
     plane = Plane(figure, PLANE, xlim=(NARROW, WIDE), ylim=(-FAR, FAR))
     plane.mark(log_std, mean, "o", color=RIGHT, mec="white", ms=10, mew=1.2)
 
@@ -117,29 +116,13 @@ def _compared(wrong: float, right: float) -> str:
     return f"{abs(difference):.3f} too {'much' if difference > 0 else 'little'}"
 
 
-def _top(highest: float) -> float:
+def top_for(highest: float) -> float:
+    """The top of the scale that densities up to `highest` are drawn on."""
     return next((top for top in TOPS if highest <= 0.95 * top), TOPS[-1])
 
 
 def _limits(top: float, low: Number) -> dict[str, tuple[float, float]]:
     return {"xlim": (-REACH, REACH), "ylim": (low * top, top)}
-
-
-@cache
-def _pale(colour: str) -> tuple[float, float, float]:
-    rgb = np.array(plt.matplotlib.colors.to_rgb(colour))
-    return tuple(0.3 * rgb + 0.7)
-
-
-@cache
-def _clear(colour: str) -> tuple[float, float, float, float]:
-    return plt.matplotlib.colors.to_rgba(colour, 0.3)
-
-
-def _tidy(axes: Axes, xlabel: str, ylabel: str = "") -> None:
-    axes.set_xlabel(xlabel, size=10, labelpad=2)
-    axes.set_ylabel(ylabel, size=10, labelpad=3)
-    axes.tick_params(labelsize=10)
 
 
 @cache
@@ -169,7 +152,7 @@ def _ground_of_divergence(top: float, highest: float) -> np.ndarray:
     )
     area.set_yticklabels(["0", f"{highest:g}"])
     area.axhline(0, color="black", lw=0.8)
-    _tidy(area, "code z (prior σ)")
+    tidy(area, "code z (prior σ)")
     figure.title("q log(q/p):", 0.5, 2.12)
 
     _bars_ground(figure)
@@ -194,7 +177,7 @@ def _plane_ground(figure: Picture) -> None:
     edge = np.sqrt((1 - np.exp(2 * s) - s**2).clip(0))
     kept = 1 - np.exp(2 * s) - s**2 >= 0
     plane.fill_between(
-        s[kept], -edge[kept], edge[kept], fc=_pale(WRONG), ec=WRONG, hatch="///", lw=1
+        s[kept], -edge[kept], edge[kept], fc=pale(WRONG), ec=WRONG, hatch="///", lw=1
     )
     middle = s[kept].mean()
     plane.annotate(
@@ -210,7 +193,7 @@ def _plane_ground(figure: Picture) -> None:
     stds = [0.1, 0.2, 0.5, 1]
     plane.set_xticks(np.log(stds), [f"{std:g}" for std in stds])
     plane.set_yticks([-2, -1, 0, 1, 2], ["−2", "−1", "0", "1", "2"])
-    _tidy(plane, "σ of q (prior σ, log axis)", "μ of q")
+    tidy(plane, "σ of q (prior σ, log axis)", "μ of q")
     plane.spines[:].set(visible=True, color="#bbbbbb")
 
 
@@ -261,7 +244,7 @@ def bound_of(
     return Bound(log_evidence.item(), elbo.item(), gap.item())
 
 
-def _thinned(
+def thinned(
     grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]
 ) -> tuple[Float[Tensor, " kept"], Float[Tensor, " kept"]]:
     """Every so many points, some `ENOUGH` in all: bells are smooth, their integrals stay exact."""
@@ -276,7 +259,7 @@ def best_gaussian(
 
     It starts from the posterior's own mean and width.
     """
-    grid, log_joint = _thinned(grid, log_joint)
+    grid, log_joint = thinned(grid, log_joint)
     posterior = (log_joint - torch.trapezoid(log_joint.exp(), grid).log()).exp()
     mean = torch.trapezoid(posterior * grid, grid)
     log_std = torch.trapezoid(posterior * (grid - mean) ** 2, grid).log() / 2
@@ -301,20 +284,20 @@ def view_bound(
 
     `log_joint` is log p(x, z) of one image at each code z of a one-dimensional `grid`.
     """
-    grid, log_joint = _thinned(grid, log_joint)
+    grid, log_joint = thinned(grid, log_joint)
     at = [torch.tensor(x, dtype=torch.float64) for x in (mean, log_std)]
     log_evidence, elbo, gap = bound_of(grid, log_joint, *at)
     posterior, q = (log_joint - log_evidence).exp(), log_normal(grid, *at).exp()
-    top = _top(max(posterior.max().item(), q.max().item()))
+    top = top_for(max(posterior.max().item(), q.max().item()))
     ceiling = math.ceil(log_evidence + 0.2)
     figure = Picture(BOUND_HEIGHT, ground=_ground_of_bound(top, ceiling))
 
     density = Plane(figure, GUESS, xlim=(-SEEN, SEEN), ylim=(0, top))
-    density.area(grid.numpy(), posterior.numpy(), fc=_clear(MODEL), ec=MODEL, lw=1.5)
+    density.area(grid.numpy(), posterior.numpy(), fc=clear(MODEL), ec=MODEL, lw=1.5)
     density.line(grid.numpy(), q.numpy(), color=RIGHT, lw=2.5, ls="--")
     column = Plane(figure, COLUMN, xlim=(0, 1), ylim=(ceiling - DEPTH, ceiling))
     column.box(0.1, 0.9, ceiling - DEPTH, elbo, fc=RIGHT, ec="none")
-    column.box(0.1, 0.9, elbo, log_evidence, fc=_pale(GAP), ec=GAP, hatch="///", lw=1)
+    column.box(0.1, 0.9, elbo, log_evidence, fc=pale(GAP), ec=GAP, hatch="///", lw=1)
     column.line([0, 1], [log_evidence] * 2, color=MODEL, lw=3)
     shown = round(log_evidence, 3) - round(gap, 3), gap, log_evidence  # adds up as shown
     for value, bottom in zip(shown, ROWS, strict=True):
@@ -343,7 +326,7 @@ def _ground_of_bound(top: float, ceiling: int) -> np.ndarray:
         yticks=[0, top],
     )
     density.set_yticklabels(["0", f"{top:g}"])
-    _tidy(density, "code z (prior σ)", "density")
+    tidy(density, "code z (prior σ)", "density")
     density.yaxis.labelpad = -8
     prior = np.exp(-0.5 * POINTS**2) / math.sqrt(2 * math.pi)
     density.plot(POINTS, prior, ":", color=PRIOR, lw=1.5)
@@ -364,7 +347,7 @@ def _ground_of_bound(top: float, ceiling: int) -> np.ndarray:
     labels = (("ELBO", RIGHT, None), ("+ gap", GAP, "///"), ("= log p(x)", MODEL, None))
     for (label, colour, hatch), bottom in zip(labels, ROWS, strict=True):
         y = bottom + 0.28
-        face = _pale(colour) if hatch else colour
+        face = pale(colour) if hatch else colour
         blank.bar(0.08, 0.14, 0.16, y - 0.02, fc=face, ec=colour, hatch=hatch, lw=1)
         blank.text(0.24, y, label, size=12)
     blank.plot([0.1, 1.2], [ROWS[1] - 0.12] * 2, color="black", lw=1)

@@ -1,10 +1,13 @@
 """Lines, areas and arrows on a plane without axes, which would cost most of a frame's time."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
@@ -68,6 +71,17 @@ class Plane:
         foot = [[x[-1], 0], [x[0], 0]]
         self.add(Polygon(np.concatenate([np.stack([x, y], 1), foot]), **style))
 
+    def band(
+        self,
+        x: Sequence | np.ndarray,
+        low: Float[np.ndarray, " n"],
+        high: Float[np.ndarray, " n"],
+        **style: object,
+    ) -> None:
+        """The area between two curves; `style` is Polygon's."""
+        forth, back = np.stack([x, low], 1), np.stack([x, high], 1)[::-1]
+        self.add(Polygon(np.concatenate([forth, back]), **style))
+
     def box(self, left: Number, right: Number, low: Number, high: Number, **style: object) -> None:
         """A rectangle between these limits; `style` is Polygon's."""
         self.add(Polygon([[left, low], [right, low], [right, high], [left, high]], **style))
@@ -92,3 +106,23 @@ class Plane:
         shape.set_transform(self.figure.dpi_scale_trans)
         shape.set_clip_box(self.frame)
         self.figure.add_artist(shape)
+
+
+@cache
+def pale(colour: str) -> tuple[float, float, float]:
+    """The colour mixed with white, for areas under a hatch of it."""
+    rgb = np.array(to_rgb(colour))
+    return tuple(0.3 * rgb + 0.7)
+
+
+@cache
+def clear(colour: str) -> tuple[float, float, float, float]:
+    """The colour as a veil, for areas that lie upon something."""
+    return to_rgba(colour, 0.3)
+
+
+def tidy(axes: Axes, xlabel: str, ylabel: str = "") -> None:
+    """Label axes in the small letters that all pictures have."""
+    axes.set_xlabel(xlabel, size=10, labelpad=2)
+    axes.set_ylabel(ylabel, size=10, labelpad=3)
+    axes.tick_params(labelsize=10)
