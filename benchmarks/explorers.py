@@ -42,6 +42,7 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
         "decode": lambda: explorers.decode(model, test.images),
         "diverge": explorers.diverge,
         "bound": lambda: explorers.bound(*toy()),
+        "estimate": lambda: explorers.estimate(*toy()),
         "walk": lambda: explorers.walk(model, test.images, test.labels),
         "draw": lambda: explorers.draw(model, test.images, test.labels),
     }

@@ -278,6 +278,8 @@ def desk(chromium, tmp_path_factory) -> Iterator[Desk]:
                 source = HOME / "notebooks" / notebook
                 browser.put_uncounted(source, folder / "notebooks" / notebook)
             shutil.copy(HOME / "benchmarks" / "objectives.json", folder / "benchmarks")
+            results = Path("benchmarks", "published", "results")
+            shutil.copytree(HOME / results, folder / results)
             BUILDS[name] = folder / "build"
         return folder
 

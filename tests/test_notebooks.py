@@ -16,7 +16,17 @@ import pytest
 import torch
 
 import vaelib
-from vaelib import binarization, decoder, elbo, encoder, objectives, sampling, training, vae
+from vaelib import (
+    binarization,
+    decoder,
+    elbo,
+    encoder,
+    evaluation,
+    objectives,
+    sampling,
+    training,
+    vae,
+)
 
 HOME = Path(__file__).parent.parent
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -44,8 +54,8 @@ def text_of(output):
     return "\n".join(parts)
 
 
-def test_there_are_five_in_order():
-    assert [path.stem[:2] for path in PATHS] == ["01", "02", "03", "04", "05"]
+def test_there_are_six_in_order():
+    assert [path.stem[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06"]
 
 
 def test_each_has_a_module_and_a_test_file_of_its_name(path):
@@ -297,6 +307,38 @@ def same_sample(lesson):
     assert torch.equal(lesson(model, code, noise), sampling.sample(model, code, noise).image)
 
 
+def same_log_mean_exp(lesson):
+    values = 300 * torch.randn(50, 9, dtype=torch.float64)
+    torch.testing.assert_close(lesson(values), objectives.log_mean_exp(values), rtol=1e-12, atol=0)
+
+
+def same_active_units(lesson):
+    mean = torch.randn(200, 9) * torch.logspace(-2, 0, 9)
+    for threshold in (0.01, 0.1):
+        ours, theirs = (count(mean, threshold) for count in (lesson, evaluation.active_units))
+        assert torch.equal(ours, theirs)
+        assert 0 < ours.sum() < 9
+    assert torch.equal(lesson(mean), evaluation.active_units(mean))
+
+
+def same_objective(lesson, package, noise):
+    model, image = vae.dense(), (torch.rand(9, 784) < 0.3).float()
+    gradients = []
+    for objective in (lesson, package):
+        terms = objective(model, image, noise)
+        gradients.append((*terms, *torch.autograd.grad(terms.bound.sum(), model.parameters())))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+
+
+def same_importance_weighted(lesson):
+    same_objective(lesson, objectives.importance_weighted, torch.randn(7, 9, 5))
+
+
+def same_path_derivative(lesson):
+    same_objective(lesson, objectives.path_derivative, torch.randn(9, 5))
+
+
 TWINS = {
     ("01_binarization", "threshold"): same_threshold,
     ("01_binarization", "bernoulli"): same_bernoulli,
@@ -310,6 +352,10 @@ TWINS = {
     ("04_elbo", "weighted"): same_weighted,
     ("05_training", "fit"): same_fit,
     ("05_training", "sample"): same_sample,
+    ("06_evaluation", "log_mean_exp"): same_log_mean_exp,
+    ("06_evaluation", "active_units"): same_active_units,
+    ("06_evaluation", "importance_weighted"): same_importance_weighted,
+    ("06_evaluation", "path_derivative"): same_path_derivative,
 }
 
 
