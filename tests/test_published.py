@@ -164,6 +164,55 @@ def test_a_seed_that_is_done_is_kept_when_the_next_one_fails(small_world, monkey
     assert [run["seed"] for run in found["runs"]] == [0]
 
 
+def test_further_seeds_are_added_to_those_of_the_same_recipe(small_world, recipe, monkeypatch):
+    command = ["one-layer", "--into", str(small_world), "--seeds", "1"]
+    path = small_world / "one-layer.json"
+    published.main([*command, "--first", "2"])
+    published.main([*command, "--first", "0", "--add"])
+    found = json.loads(path.read_text())
+    assert [run["seed"] for run in found["runs"]] == [0, 2]
+    assert found["summary"]["seeds"] == 2
+    published.main([*command, "--first", "2", "--add"])
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 2], "not twice"
+    monkeypatch.setitem(published.RECIPES, "one-layer", replace(recipe, epochs=5))
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match="runs of another recipe; without --add"):
+        published.main([*command, "--first", "1", "--add"])
+    assert path.read_bytes() == before
+    published.main([*command, "--first", "1"])
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [1]
+
+
+RESULTS = sorted((published.HOME / "benchmarks" / "published" / "results").glob("*.json"))
+
+
+@pytest.fixture(params=RESULTS, ids=lambda path: path.stem)
+def result(request):
+    return request.param.stem, json.loads(request.param.read_text())
+
+
+class TestCommittedResults:
+    def test_the_recipe_is_the_one_in_the_table(self, result):
+        name, found = result
+        assert found["recipe"] == json.loads(json.dumps(published.describe(RECIPES[name])))
+
+    def test_the_summary_is_that_of_at_least_three_seeds_judged_alike(self, result):
+        _, found = result
+        assert len({run["seed"] for run in found["runs"]}) == len(found["runs"]) >= 3
+        assert found["summary"] == published.summary(found["runs"])
+        assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
+        for run in found["runs"]:
+            assert (run["images"], run["samples"]) == (10_000, 5000)
+            assert run["negative_log_likelihood"] < run["negative_elbo"]
+
+    def test_the_curve_falls_to_near_the_judged_number(self, result):
+        for run in result[1]["runs"]:
+            minutes, nats = zip(*run["curve"], strict=True)
+            assert list(minutes) == sorted(minutes)
+            assert nats[0] > nats[-1] + 5
+            assert abs(nats[-1] - run["negative_log_likelihood"]) < 5, "a tenth of the images"
+
+
 @pytest.mark.parametrize("wrong", [["unknown"], ["one-layer", "--seeds", "0"]])
 def test_wrong_arguments_are_explained(wrong, capsys):
     with pytest.raises(SystemExit):

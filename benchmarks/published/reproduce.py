@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -43,6 +44,7 @@ HOME = Path(__file__).resolve().parents[2]
 BUILD = HOME / "build" / "published"
 SNAPSHOTS = 12
 CURVE_IMAGES, CURVE_SAMPLES = 1000, 200
+SEED = itemgetter("seed")
 JUDGE = [sys.executable, "-m", "benchmarks.published.judge"]
 
 
@@ -185,6 +187,19 @@ def describe(recipe: Recipe) -> dict:
     return asdict(recipe) | {"objective": recipe.objective.__qualname__}
 
 
+def kept_rows(path: Path, recipe: Recipe) -> list[dict]:
+    """The runs that a results file holds already; SystemExit if another recipe made them."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    if found["recipe"] != json.loads(json.dumps(describe(recipe))):
+        raise SystemExit(
+            f"{path} holds runs of another recipe; without --add it is written anew, with "
+            "--into FOLDER elsewhere"
+        )
+    return found["runs"]
+
+
 def write(path: Path, content: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -204,6 +219,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")
     parser.add_argument("--into", type=Path, default=BUILD, help="folder for NAME.json")
+    parser.add_argument(
+        "--add", action="store_true", help="keep the other seeds that NAME.json already has"
+    )
     options = parser.parse_args(arguments)
     if options.seeds < 1 or (options.minutes is not None and options.minutes <= 0):
         parser.error("expected at least one seed and more than 0 minutes")
@@ -218,21 +236,22 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = RECIPES[options.name]
     if options.minutes:
         recipe = replace(recipe, epochs=epochs_within(options.minutes, recipe, images))
+    path = options.into / f"{options.name}.json"
+    rows = kept_rows(path, recipe) if options.add else []
     BUILD.mkdir(parents=True, exist_ok=True)
-    rows: list[dict] = []
     for seed in range(options.first, options.first + options.seeds):
         print(f"{options.name}, seed {seed}: {recipe.epochs} epochs", flush=True)
         run = fit(recipe, images, seed, BUILD, options.name)
         print(f"  trained in {run['minutes']:.2f} minutes; now the judge", flush=True)
-        rows.append(judged(run))
-        found = rows[-1]
+        found = judged(run)
+        rows = sorted([*(row for row in rows if row["seed"] != seed), found], key=SEED)
         print(
             f"  −log p(x) {found['negative_log_likelihood']:.2f}, "
             f"−ELBO {found['negative_elbo']:.2f} nats",
             flush=True,
         )
         write(
-            options.into / f"{options.name}.json",
+            path,
             {
                 "recipe": describe(recipe),
                 "test": {"binarization_seed": BINARIZATION_SEED, "sha256": BINARIZATION_SHA256},
