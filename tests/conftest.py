@@ -18,6 +18,7 @@ with install_import_hook("vaelib", "beartype.beartype"):
         decoder,
         demonstration,
         device,
+        doctor,
         download,
         elbo,
         encoder,

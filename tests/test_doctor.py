@@ -1,0 +1,170 @@
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from importlib import metadata
+from pathlib import Path
+
+import jupyter_client.kernelspec
+import pytest
+import torch
+
+from vaelib import __main__ as command
+from vaelib import doctor
+from vaelib.doctor import Finding
+
+
+def test_a_line_says_ok_or_fail_and_what_to_do():
+    assert str(Finding("memory", "8 GB free")) == "OK    memory     8 GB free"
+    failed = str(Finding("memory", "1 GB free", "close something"))
+    assert failed == "FAIL  memory     1 GB free\n      → close something"
+
+
+def test_python_is_compared_with_the_oldest_supported(monkeypatch):
+    assert not doctor.python().advice
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 9, 1))
+    assert "install Python 3.10 or newer" in doctor.python().advice
+
+
+def test_the_oldest_python_is_the_one_that_is_declared():
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    assert f'requires-python = ">={".".join(map(str, doctor.OLDEST_PYTHON))}"' in text
+
+
+def test_each_requirement_is_there_and_new_enough():
+    found = list(doctor.requirements())
+    names = {finding.found.split()[0] for finding in found}
+    assert {"torch", "jupyterlab", "ipywidgets", "safetensors"} <= names
+    assert "pytest" not in names, "what developers need is not looked for"
+    assert not [finding for finding in found if finding.advice]
+
+
+def test_old_and_missing_packages_are_named_with_the_command_that_mends():
+    def installed(name):
+        if name == "numpy":
+            raise metadata.PackageNotFoundError(name)
+        return {"torch": "2.0.1", "matplotlib": "3.99.0rc1"}.get(name, metadata.version(name))
+
+    found = {line.found.split()[0]: line for line in doctor.requirements(installed)}
+    assert found["torch"].found == "torch 2.0.1, needed >=2.4"
+    assert found["torch"].advice == 'python -m pip install "torch>=2.4"'
+    assert found["numpy"].found == "numpy is not installed"
+    assert not found["matplotlib"].advice, "a pre-release that is new enough will do"
+
+
+@pytest.mark.parametrize(("free", "fails"), [(1.9e9, True), (2.1e9, False)])
+def test_memory(monkeypatch, free, fails):
+    Facts = namedtuple("Facts", "available total")
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: Facts(free, 8e9))
+    found = doctor.memory()
+    assert found.found == f"{free / 1e9:.1f} of 8.0 GB free"
+    assert ("until 2 GB are free" in found.advice) == fails
+
+
+@pytest.mark.parametrize(("used", "fails"), [(2, False), (3, True)])
+def test_threads(monkeypatch, used, fails):
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: used)
+    found = doctor.threads()
+    assert ("set OMP_NUM_THREADS=2" in found.advice) == fails
+
+
+class TestKernel:
+    def test_the_one_that_the_tests_run_with(self):
+        assert doctor.kernel() == Finding("kernel", "python3 is this Python")
+
+    def test_another_python(self, monkeypatch, tmp_path):
+        other = tmp_path / "python"
+        other.write_text("")
+        spec = namedtuple("Spec", "argv")([str(other), "-m", "ipykernel"])
+        manager = jupyter_client.kernelspec.KernelSpecManager
+        monkeypatch.setattr(manager, "get_kernel_spec", lambda *_: spec)
+        found = doctor.kernel()
+        assert found.found.startswith("python3 is another Python")
+        assert "ipykernel install" in found.advice
+
+    def test_one_whose_python_is_gone(self, monkeypatch, tmp_path):
+        spec = namedtuple("Spec", "argv")([str(tmp_path / "gone"), "-m", "ipykernel"])
+        manager = jupyter_client.kernelspec.KernelSpecManager
+        monkeypatch.setattr(manager, "get_kernel_spec", lambda *_: spec)
+        assert "ipykernel install" in doctor.kernel().advice
+
+    def test_none(self, monkeypatch):
+        def missing(*_):
+            raise jupyter_client.kernelspec.NoSuchKernel("python3")
+
+        manager = jupyter_client.kernelspec.KernelSpecManager
+        monkeypatch.setattr(manager, "get_kernel_spec", missing)
+        assert doctor.kernel().found == "python3 is not there"
+
+
+class TestData:
+    def test_sound_files(self, root):
+        assert doctor.data() == Finding("data", f"mnist in {root}, all files verified")
+
+    def test_a_damaged_file_is_named(self, root):
+        file = next(root.rglob("train-images*"))
+        file.write_bytes(file.read_bytes()[:-9])
+        found = doctor.data()
+        assert "damaged" in found.found
+        assert file.name in found.advice
+
+    def test_none(self, fresh):
+        found = doctor.data()
+        assert "mnist is not here" in found.found
+        assert "python -m vaelib.datasets prefetch mnist" in found.advice
+
+    def test_the_data_set_that_was_chosen_is_looked_at(self, fresh, monkeypatch):
+        monkeypatch.setenv("VAELIB_DATASET", "glyphs")
+        assert "prefetch glyphs" in doctor.data().advice
+        monkeypatch.setenv("VAELIB_DATASET", "cifar")
+        assert doctor.data().advice.startswith("set it to one of mnist")
+
+    def test_the_home_folder_is_not_told(self, root, monkeypatch):
+        monkeypatch.setattr(doctor.Path, "home", lambda: root.parent)
+        assert doctor.data().found == f"mnist in ~{os.sep}{root.name}, all files verified"
+
+
+class TestTraining:
+    def test_ten_steps_are_timed(self):
+        found = doctor.training()
+        assert found.found.startswith("10 steps, ")
+        assert 300 < float(found.found.split()[-2]) < 800
+
+    def test_a_slow_machine(self, monkeypatch):
+        monkeypatch.setattr(doctor, "SLOW", 1e12)
+        assert doctor.training().advice.startswith("very slow")
+
+    def test_a_training_that_fails_is_told(self, monkeypatch):
+        def broken(*_, **__):
+            raise RuntimeError("no such instruction")
+
+        monkeypatch.setattr("vaelib.training.train", broken)
+        found = doctor.training()
+        assert found.found == "RuntimeError: no such instruction"
+        assert found.advice
+
+
+def test_the_command_prints_all_and_returns_what_failed(monkeypatch, capsys):
+    def both():
+        yield Finding("memory", "fine")
+        yield Finding("data", "gone", "get it")
+
+    monkeypatch.setattr(doctor, "findings", both)
+    assert command.main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "→ get it" in printed
+    assert "1 to mend" in printed
+    monkeypatch.setattr(doctor, "findings", lambda: [Finding("memory", "fine")])
+    assert command.main(["doctor"]) == 0
+    assert "All is well" in capsys.readouterr().out
+
+
+def test_it_runs_as_a_student_types_it(root):
+    done = subprocess.run(
+        [sys.executable, "-m", "vaelib", "doctor"], capture_output=True, text=True, timeout=120
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("vaelib ")
+    assert any(line.startswith("OK    training") for line in lines), done.stdout + done.stderr
+    assert [line.split()[1] for line in lines if line.startswith("OK    Python")] == ["Python"]

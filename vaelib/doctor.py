@@ -1,0 +1,182 @@
+"""Is this machine ready for the course? A line for each thing, OK or FAIL, and what to do.
+
+`python -m vaelib doctor` prints the whole; it is also what to paste when asking for help, so it
+names versions and sizes, and writes the home folder as ~.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import torch
+from packaging.requirements import Requirement
+
+from vaelib import __version__
+
+OLDEST_PYTHON = (3, 10)
+ENOUGH_MEMORY = 2e9  # bytes; no notebook's kernel takes more than 1.5 GB
+SLOW = 2000  # images a second, below which the course's times do not hold at all
+STEPS, BATCH = 10, 100
+
+
+class Finding(NamedTuple):
+    """What was found about one thing, and, if it must be mended, how; `advice` is empty if not."""
+
+    about: str
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{'FAIL' if self.advice else 'OK  '}  {self.about:<10} {self.found}"
+        return line + (f"\n      → {self.advice}" if self.advice else "")
+
+
+def python() -> Finding:
+    """The Python that runs against the oldest that is supported."""
+    found = f"{platform.python_version()} ({platform.python_implementation()})"
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding("Python", found)
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    return Finding("Python", found, f"install Python {wanted} or newer, and set up again with it")
+
+
+def requirements(installed: Callable[[str], str] = metadata.version) -> Iterator[Finding]:
+    """Each requirement of the package against what is installed."""
+    for text in metadata.requires("vaelib") or ():
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        mend = f'python -m pip install "{wanted.name}{wanted.specifier}"'
+        try:
+            version = installed(wanted.name)
+        except metadata.PackageNotFoundError:
+            yield Finding("package", f"{wanted.name} is not installed", mend)
+            continue
+        found = f"{wanted.name} {version}"
+        if wanted.specifier.contains(version, prereleases=True):
+            yield Finding("package", found)
+        else:
+            yield Finding("package", f"{found}, needed {wanted.specifier}", mend)
+
+
+def memory() -> Finding:
+    """The memory that is free against what the largest notebook takes."""
+    facts = psutil.virtual_memory()
+    found = f"{facts.available / 1e9:.1f} of {facts.total / 1e9:.1f} GB free"
+    if facts.available >= ENOUGH_MEMORY:
+        return Finding("memory", found)
+    return Finding(
+        "memory",
+        found,
+        f"close other programs and kernels (Kernel > Shut Down All) until "
+        f"{ENOUGH_MEMORY / 1e9:g} GB are free",
+    )
+
+
+def threads() -> Finding:
+    """PyTorch's threads against the cores that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    used = torch.get_num_threads()
+    found = f"PyTorch uses {used}, the machine has {usable} for this process"
+    if used <= usable:
+        return Finding("threads", found)
+    return Finding(
+        "threads",
+        found,
+        f"more threads than cores wait for one another: set OMP_NUM_THREADS={usable} before "
+        "Jupyter starts",
+    )
+
+
+def kernel() -> Finding:
+    """Whether the kernel that the notebooks ask for, python3, is this Python."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    mend = "python -m ipykernel install --sys-prefix --name python3"
+    try:
+        command = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        return Finding("kernel", "python3 is not there", mend)
+    here = Path(sys.executable).parent  # not resolved: all environments link to one Python
+    if command in ("python", "python3") or Path(command).parent == here:
+        return Finding("kernel", "python3 is this Python")
+    return Finding("kernel", f"python3 is another Python, {_short(command)}", mend)
+
+
+def data() -> Finding:
+    """Where the data set is that notebooks will load, and whether it is what was published."""
+    from vaelib import prepare, sources
+
+    name = os.environ.get("VAELIB_DATASET") or sources.DEFAULT
+    if name not in sources.NAMES:
+        there_is = ", ".join(sources.NAMES)
+        return Finding("data", f"VAELIB_DATASET is {name!r}", f"set it to one of {there_is}")
+    root = sources.locate(name)
+    if root is None:
+        return Finding(
+            "data",
+            f"{name} is not here; a notebook would try to get it, and else draw digits itself",
+            f"where there is a network: python -m vaelib.datasets prefetch {name}; or set "
+            "VAELIB_DATA to a folder that has it",
+        )
+    problems = [problem for _, _, problem in prepare.inspect(name, root) if problem]
+    if problems:
+        return Finding("data", f"{name} in {_short(root)} is damaged", _short(problems[0]))
+    return Finding("data", f"{name} in {_short(root)}, all files verified")
+
+
+def training() -> Finding:
+    """Ten steps of the blog post's model on random images, timed."""
+    from vaelib import vae
+    from vaelib.training import train
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (STEPS * BATCH, 784), generator=generator).to(torch.uint8)
+    try:
+        train(vae.dense(generator=generator), images, epochs=1, generator=generator)  # warms up
+        model, start = vae.dense(generator=generator), time.perf_counter()
+        loss = -train(model, images, epochs=1, generator=generator).train.bound.item()
+        speed = len(images) / (time.perf_counter() - start)
+    except Exception as error:
+        return Finding("training", f"{type(error).__name__}: {error}", "ask, with this whole text")
+    found = f"{STEPS} steps, {speed:,.0f} images a second, loss {loss:.0f} nats"
+    if speed >= SLOW:
+        return Finding("training", found)
+    return Finding(
+        "training",
+        found,
+        "very slow: close other programs, and plug the laptop in; or ask for help",
+    )
+
+
+def _short(path: str | Path) -> str:
+    home = str(Path.home())
+    return str(path).replace(home, "~") if len(home) > 1 else str(path)
+
+
+def findings() -> Iterator[Finding]:
+    """All of them, in the order in which they are printed."""
+    yield python()
+    yield from requirements()
+    for examine in (memory, threads, kernel, data, training):
+        yield examine()
+
+
+def main() -> int:
+    """Print what was found; 1 if anything must be mended, else 0."""
+    print(f"vaelib {__version__} on {platform.platform()}")
+    failed = 0
+    for finding in findings():
+        print(finding, flush=True)
+        failed += bool(finding.advice)
+    if failed:
+        print(f"{failed} to mend; the lines after → say how. Asking for help? Paste all of this.")
+    else:
+        print("All is well. Start with notebooks/01_binarization.ipynb.")
+    return int(failed > 0)
