@@ -108,16 +108,17 @@ def test_the_words_hold_estimate_truth_bias_and_shares(model, truth, settings):
         assert shown.pop(0) == count
     else:
         assert "one code" in words
-    assert shown[:5] == pytest.approx([estimate, truth, mean, std, mean - truth], abs=0.002)
-    assert shown[5] == pytest.approx(100 * share.max().item(), rel=0.06)
-    assert shown[6] == pytest.approx(1 / share.square().sum().item(), rel=0.01, abs=0.06)
+    error = std / math.sqrt(2**16 / count)
+    assert shown[:6] == pytest.approx([estimate, truth, mean, std, mean - truth, error], abs=0.002)
+    assert shown[6] == pytest.approx(100 * share.max().item(), rel=0.06)
+    assert shown[7] == pytest.approx(1 / share.square().sum().item(), rel=0.01, abs=0.06)
 
 
 def test_another_draw_has_other_codes_and_the_same_expectation(model):
     one, other = (evaluation.view(*model, **PLACES[1], drawn=drawn).words for drawn in (1, 2))
     first, second = numbers(one), numbers(other)
     assert first[1] != second[1]
-    assert first[2:6] == second[2:6]
+    assert first[2:7] == second[2:7]
 
 
 def row_of(picture, place, x, y):
@@ -157,6 +158,15 @@ def test_the_dot_stands_at_the_estimate(model, truth):
                     break
         else:
             pytest.fail(f"no dot at {estimate} for {settings}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"doublings": 13}, {"doublings": -1}, {"mean": 11.0}, {"mean": math.nan}, {"log_std": 2.0}],
+)
+def test_what_the_grid_does_not_know_is_refused(model, wrong):
+    with pytest.raises(ValueError, match="a q whose mean ± 4 σ lies on the grid, from -12 to 12"):
+        evaluation.view(*model, **{"doublings": 3, "mean": 0.0, "log_std": 0.0} | wrong)
 
 
 # The explorer.
@@ -204,7 +214,7 @@ def test_all_over_their_ranges_pictures_have_one_size_and_words_are_finite(model
     ]
     for doublings, mean, log_std in itertools.product((0, 7, 12), *ranges):
         view = evaluation.view(*model, doublings=doublings, mean=mean, log_std=log_std)
-        assert view.figure.pixels().shape == (600, 1080, 3)
+        assert view.figure.pixels().shape == (630, 1080, 3)
         assert "nan" not in view.words
         assert "inf" not in view.words
 

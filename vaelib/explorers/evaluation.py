@@ -28,10 +28,11 @@ from vaelib.objectives import log_mean_exp
 
 DOUBLINGS = 12  # up to 4,096 codes
 GROUPS = 16  # of the most codes, from which an estimate's mean and spread are found
-HEIGHT = 4.0  # inches
-DENSITY = (0.62, 2.25, 2.9, 1.35)
-SHARES = (0.62, 0.46, 2.9, 1.35)
-CURVE = (4.35, 0.46, 2.7, 3.14)
+HEIGHT = 4.2  # inches
+DENSITY = (0.62, 2.4, 2.9, 1.4)
+SHARES = (0.62, 0.46, 2.9, 1.5)
+CURVE = (4.35, 0.96, 2.7, 2.84)
+LEGEND = ((0.0, 0.34), (1.0, 0.34), (0.0, 0.12))  # inches: where its three lines begin
 SEEN = 4.0  # the codes shown, from −SEEN to SEEN
 DEPTHS = (4.0, 12.0, 40.0)  # nats shown, an eighth of them above log p(x)
 HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # share that fills the height
@@ -110,8 +111,15 @@ def view(
     """The estimate of log p(x) from 2 ** `doublings` codes of a Gaussian q, beside the truth.
 
     `log_joint` is log p(x, z) of one image at each code z of a one-dimensional `grid`; `drawn`
-    numbers the draw of codes.
+    numbers the draw of codes. Raises ValueError for fewer than 1 or more than 4,096 codes and for
+    a q whose mean ± 4 σ leaves the grid, where log p(x, z) is not known.
     """
+    reach = 4 * math.exp(log_std)
+    if not (0 <= doublings <= DOUBLINGS and grid[0] <= mean - reach and mean + reach <= grid[-1]):
+        raise ValueError(
+            f"expected 0 to {DOUBLINGS} doublings and a q whose mean ± 4 σ lies on the grid, from "
+            f"{grid[0]:g} to {grid[-1]:g}; got {doublings}, mean {mean} and log σ {log_std}"
+        )
     thin, thin_joint = thinned(grid, log_joint)
     truth = torch.trapezoid(thin_joint.exp(), thin).log().item()
     at = {"mean": mean, "log_std": log_std}
@@ -144,17 +152,21 @@ def view(
     marker = "o" if estimate >= lowest else "v"
     plane.mark(doublings, max(estimate, lowest), marker, color=GUESS, mec="white", ms=10)
     typical = expected.mean[doublings].item(), expected.std[doublings].item()
-    return View(figure, _told(truth, estimate, *typical, share))
+    error = typical[1] / math.sqrt(GROUPS * 2 ** (DOUBLINGS - doublings))
+    return View(figure, _told(truth, estimate, *typical, error, share))
 
 
-def _told(truth: float, estimate: float, mean: float, std: float, share: Tensor) -> str:
+def _told(
+    truth: float, estimate: float, mean: float, std: float, error: float, share: Tensor
+) -> str:
     percent = 100 * share.max().item()
     largest = f"{percent:.0f}" if percent > 10 else f"{percent:.2g}"
     codes = "one code" if len(share) == 1 else f"{len(share):,} codes"
     return (
         f"From {codes} of q: log p(x) ≈ <b>{signed(estimate)}</b> nats; the truth is "
-        f"<b>{signed(truth)}</b>. Over many draws of as many codes the estimate is "
-        f"<b>{signed(mean)} ± {std:.3f}</b>, so its bias is {signed(mean - truth)}. "
+        f"<b>{signed(truth)}</b>. Over many draws of as many codes the estimate has mean "
+        f"<b>{signed(mean)}</b> and σ <b>{std:.3f}</b>, so its bias is "
+        f"{signed(mean - truth)} (± {error:.3f}). "
         f"The largest weight is {largest} % of their sum: these codes are worth "
         f"<b>{effective(share):,.1f}</b> of equal weight."
     )
@@ -173,12 +185,12 @@ def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarra
     density = panel(figure, DENSITY, ylim=(0, top), yticks=[0, top], **codes)
     density.set_yticklabels(["0", f"{top:g}"])
     density.tick_params(labelsize=10, labelbottom=False)
-    figure.title("q (dashed), posterior (filled)", DENSITY[0], 3.72)
+    figure.title("q (dashed), posterior (filled)", DENSITY[0], 3.9)
 
     stems = panel(figure, SHARES, ylim=(0, highest), yticks=[0, highest], **codes)
     stems.set_yticklabels(["0", f"{100 * highest:g} %"])
     tidy(stems, "code z (prior σ)")
-    figure.title("each code's share of the weights", SHARES[0], 1.93)
+    figure.title("each code's share of the weights", SHARES[0], 2.06)
 
     ticks = range(0, DOUBLINGS + 1, 2)
     estimates = panel(
@@ -194,14 +206,14 @@ def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarra
     tidy(estimates, "codes k", "nats")
     lines = (
         ("-", MODEL, "log p(x)"),
-        ("-", SPREAD, "estimates: mean ± σ"),
-        (":", GUESS, "estimate of this draw"),
+        (":", GUESS, "estimate, this draw"),
+        ("-", SPREAD, "mean of many estimates, ± σ"),
     )
-    for row, (line, colour, label) in enumerate(lines):
-        y = 0.22 - 0.08 * row
-        estimates.plot([0.3, 0.38], [y, y], line, color=colour, transform=estimates.transAxes)
-        estimates.text(0.4, y, label, size=10, va="center", transform=estimates.transAxes)
-    figure.title("log p(x) from k codes", CURVE[0], 3.72)
+    legend = panel(figure, (CURVE[0], 0, CURVE[2], 0.46), xlim=(0, CURVE[2]), ylim=(0, 0.46))
+    for (line, colour, label), (x, y) in zip(lines, LEGEND, strict=True):
+        legend.plot([x, x + 0.22], [y, y], line, color=colour)
+        legend.text(x + 0.28, y, label, size=10, va="center")
+    figure.title("log p(x) from k codes", CURVE[0], 3.9)
     return figure.pixels()
 
 
