@@ -23,6 +23,7 @@ with install_import_hook("vaelib", "beartype.beartype"):
         elbo,
         encoder,
         evaluation,
+        exercises,
         explorers,
         glyphs,
         handwriting,

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from vaelib import exercises
+from vaelib.exercises import EXERCISES
+
+
+def test_what_is_not_attempted_is_told_kindly(capsys):
+    exercises.check("4.1", ...)
+    exercises.check("4.2", lambda mean, log_std: ...)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("4.1 · not attempted yet.")
+    assert 'exercises.hint("4.2")' in second
+
+
+def test_a_right_answer_is_confirmed_with_a_fact(capsys):
+    exercises.check("4.1", 9.04)
+    said = capsys.readouterr().out
+    assert said.startswith("4.1 ✓ Right. ")
+    assert EXERCISES["4.1"].fact in said
+
+
+def test_a_wrong_answer_gets_a_hint_and_no_more(capsys):
+    exercises.check("4.1", 10.78)
+    said = capsys.readouterr().out
+    assert said.startswith("4.1 ✗ That is what the blog post's formula gives.")
+    assert "9.0" not in said
+
+
+def test_hints_come_one_at_a_time_and_begin_again(capsys):
+    hints = EXERCISES["4.2"].hints
+    for _ in range(len(hints) + 1):
+        exercises.hint("4.2")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[2] for line in said] == [*hints, hints[0]]
+    assert said[0].startswith(f"4.2, hint 1 of {len(hints)}")
+
+
+@pytest.mark.parametrize("ask", [lambda: exercises.check("9.9", 1), lambda: exercises.hint("9.9")])
+def test_an_unknown_name_is_an_error_that_lists_what_there_is(ask):
+    with pytest.raises(ValueError, match=r"no exercise is called '9\.9'; there is .*4\.1, 4\.2"):
+        ask()
+
+
+def test_an_answer_cannot_change_the_probes():
+    def meddling(mean, log_std):
+        right = EXERCISES["4.2"].answer(mean, log_std)
+        mean.zero_()
+        log_std.zero_()
+        return right
+
+    from vaelib.exercises.judging import mistake_of
+
+    before = [probe[0].clone() for probe in EXERCISES["4.2"].probes]
+    assert mistake_of(EXERCISES["4.2"], meddling) == ""
+    for probe, kept in zip(EXERCISES["4.2"].probes, before, strict=True):
+        assert torch.equal(probe[0], kept)
+
+
+class TestEveryExercise:
+    def test_is_of_a_kind_and_takes_minutes(self):
+        for name, exercise in EXERCISES.items():
+            assert exercise.kind in ("warm-up", "core", "stretch"), name
+            assert 1 <= exercise.minutes <= 20, name
+            assert len(exercise.mistakes) >= 6, name
+            assert 2 <= len(exercise.hints) <= 4, name
+            assert callable(exercise.answer) == bool(exercise.probes), name
+            assert callable(exercise.answer) == (exercise.within == 0), name
+
+    def test_names_count_up_within_a_notebook(self):
+        numbers = [tuple(map(int, name.split("."))) for name in EXERCISES]
+        assert numbers == sorted(numbers)
+        for notebook in {first for first, _ in numbers}:
+            own = [second for first, second in numbers if first == notebook]
+            assert own == list(range(1, len(own) + 1))
+            assert 3 <= len(own) <= 5

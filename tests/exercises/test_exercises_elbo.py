@@ -1,0 +1,146 @@
+"""Notebook 4's exercises: right answers in different styles, wrong ones as students make them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from answers import accepted, rejected
+from torch.distributions import Independent, Normal, kl_divergence
+
+from vaelib.exercises.elbo import EXERCISES
+
+
+def kl_by_distributions(mean, log_std):
+    ours = Independent(Normal(mean, log_std.exp()), 1)
+    prior = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
+    return kl_divergence(ours, prior)
+
+
+def kl_in_numpy(mean, log_std):
+    mean, variance = mean.double().numpy(), np.exp(2 * log_std.double().numpy())
+    return -0.5 * np.sum(1 + np.log(variance) - mean**2 - variance, axis=1)
+
+
+def kl_by_a_loop(mean, log_std):
+    images = []
+    for m, s in zip(mean.tolist(), log_std.tolist(), strict=True):
+        images.append(sum((a * a + math.exp(2 * b) - 1) / 2 - b for a, b in zip(m, s, strict=True)))
+    return images
+
+
+def kl_of(term):
+    return lambda mean, log_std: term(mean, log_std, torch.exp(log_std)).sum(1)
+
+
+def bound(log_joint, mean, std, noise):
+    q = Normal(mean, std)
+    z = mean + std * noise
+    return torch.mean(log_joint(z) - q.log_prob(z))
+
+
+def bound_by_hand(log_joint, mean, std, noise):
+    total = 0.0
+    for e in noise.tolist():
+        log_q = -0.5 * e * e - math.log(std) - 0.5 * math.log(2 * math.pi)
+        total += float(log_joint(torch.tensor([mean + std * e]))[0]) - log_q
+    return total / len(noise)
+
+
+RIGHT = {
+    "4.1": [9.04, torch.tensor(9.0379), np.float64(9.03), 9.038],
+    "4.2": [kl_by_distributions, kl_in_numpy, kl_by_a_loop],
+    "4.3": [
+        lambda a, b: -torch.mean(torch.sum(a, -1) - torch.sum(b, -1)),
+        lambda a, b: (b.sum() - a.sum()) / len(a),
+        lambda a, b: float(np.mean([y.sum() - x.sum() for x, y in zip(a, b, strict=True)])),
+    ],
+    "4.4": [bound, bound_by_hand],
+}
+WRONG = {
+    "4.1": [
+        (1.81, "one dimension"),
+        (10.78, "blog post's formula"),
+        (0.0535, "where log σ belongs"),
+        (18.08, "Twice too much"),
+        (-9.04, "never negative"),
+        (2.525, "base 10"),
+        (13.04, "in bits"),
+        (9.26, "square of 0.1"),
+        (3.0, "too small"),
+        (500, "too large"),
+        (math.inf, "no finite number"),
+        ("nine", "A number is asked for"),
+        ([9.04, 9.04], "One number"),
+        (lambda: 9.04, "this is a function"),
+    ],
+    "4.2": [
+        (kl_of(lambda m, s, std: (m**2 + std**2 - 1 + s**2) / 2), "can be negative"),
+        (kl_of(lambda m, s, std: 0.5 * (m.pow(2) + s.exp() - 1 - s)), "log σ for log σ²"),
+        (kl_of(lambda m, s, std: m**2 + std**2 - 1 - 2 * s), "twice too large"),
+        (kl_of(lambda m, s, std: 0.5 * (1 + 2 * s - m**2 - std**2)), "wrong sign"),
+        (kl_of(lambda m, s, std: 0.5 * (m**2 + std - 1 - 2 * s)), "is e^(log σ) σ or σ²"),
+        (lambda m, s: kl_by_distributions(m, s) / m.size(1), "averages over the latent"),
+        (lambda m, s: kl_by_distributions(m, s).sum(), "one number for the whole batch"),
+        (lambda m, s: kl_by_distributions(m, s).mean(), "averaged over the batch already"),
+        (lambda m, s: 0.5 * (m**2 + (2 * s).exp() - 1 - 2 * s), "each dimension's KL"),
+        (lambda m, s: kl_by_distributions(m, s) * 3, "The shape and the signs are right"),
+        (lambda m, s: kl_by_distributions(m, s).log(), "infinite or no numbers"),
+        (lambda m, s: -kl_by_distributions(m, s) * 3, "wrong sign"),
+        (lambda m, s: kl_by_distributions(m, s)[:, None], "returns shape"),
+        (lambda m, s: None, "has it a return"),
+        (lambda m, s: m @ s, "stops with RuntimeError"),
+        (lambda m: m, "stops with TypeError"),
+        (3.0, "A function is asked for, and this is float"),
+        (lambda m, s: "seven", "returns str, expected numbers"),
+    ],
+    "4.3": [
+        (lambda a, b: b.mean() - a.mean(), "as it stands"),
+        (lambda a, b: b.sum() - a.sum(), "grows with the batch"),
+        (lambda a, b: b.sum(-1).mean() - a.mean(), "The pixels are still averaged"),
+        (lambda a, b: b.mean() - a.sum(-1).mean(), "The KL is still averaged"),
+        (lambda a, b: (a.sum(-1) - b.sum(-1)).mean(), "That is the bound"),
+        (lambda a, b: -(a.sum(-1) + b.sum(-1)).mean(), "pull in the same direction"),
+        (lambda a, b: b.sum(-1) - a.sum(-1), "One value for each image"),
+    ],
+    "4.4": [
+        (lambda j, m, s, e: j(m + s * e).mean(), "must be taken off"),
+        (
+            lambda j, m, s, e: (j(m + s * e) - Normal(0.0, 1.0).log_prob(m + s * e)).mean(),
+            "the prior's density",
+        ),
+        (
+            lambda j, m, s, e: (j(m + s * e) - Normal(0.0, 1.0).log_prob(e)).mean(),
+            "density of ε",
+        ),
+        (
+            lambda j, m, s, e: (j(m + e) - Normal(m, s).log_prob(m + e)).mean(),
+            "a standard deviation of 1",
+        ),
+        (
+            lambda j, m, s, e: (j(m + s * e) - Normal(m, s).log_prob(m + s * e)).sum(),
+            "a sum over samples",
+        ),
+        (
+            lambda j, m, s, e: (
+                torch.logsumexp(j(m + s * e) - Normal(m, s).log_prob(m + s * e), 0)
+                - math.log(len(e))
+            ),
+            "log of the average",
+        ),
+        (
+            lambda j, m, s, e: (Normal(m, s).log_prob(m + s * e) - j(m + s * e)).mean(),
+            "That is the loss",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_right_answers_of_every_style_are_accepted(name):
+    accepted(EXERCISES[name], RIGHT[name])
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_wrong_answers_get_the_hint_that_fits(name):
+    rejected(EXERCISES[name], WRONG[name])

@@ -1,0 +1,257 @@
+"""Exercises of notebook 4."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vaelib import elbo
+from vaelib.encoder import Gaussian
+from vaelib.exercises.judging import Answer, Exercise, Mistake, Number
+
+
+def _kl_of(term: Callable[[Tensor, Tensor], Tensor]) -> Answer:
+    return lambda mean, log_std: term(mean, log_std).sum(-1)
+
+
+def _negative_elbo(log_likelihoods: Tensor, divergences: Tensor) -> Tensor:
+    return -(log_likelihoods.sum(1) - divergences.sum(1)).mean()
+
+
+def _log_normal(z: Tensor, mean: Number | Tensor, std: Number | Tensor) -> Tensor:
+    return torch.distributions.Normal(torch.as_tensor(mean), torch.as_tensor(std)).log_prob(z)
+
+
+def _sampled_bound(log_joint: Answer, mean: Number, std: Number, noise: Tensor) -> Tensor:
+    z = mean + std * noise
+    return (log_joint(z) - _log_normal(z, mean, std)).mean()
+
+
+def _toy_joint(z: Tensor) -> Tensor:
+    """log p(x, z) for z ~ N(0, 1), seen as 1 with Gaussian noise of σ = ½."""
+    return _log_normal(z, 0.0, 1.0) + _log_normal(torch.ones_like(z), z, 0.5)
+
+
+_noise = torch.linspace(-1.9, 2.3, 40)
+_codes = torch.tensor([[0.0, 0.0], [1.0, -2.0], [0.5, 0.1]])
+_spreads = torch.tensor([[0.0, 0.0], [0.3, -1.2], [-2.0, 0.4]])
+_pixels = -torch.linspace(0.01, 3.0, 24).view(2, 12)
+_bills = torch.tensor([[0.3, 1.7, 0.2], [2.0, 0.0, 0.4]])
+
+EXERCISES = {
+    "4.1": Exercise(
+        "The price of certainty",
+        "warm-up",
+        3,
+        answer=5 * (math.log(10) - 0.495),
+        within=0.02,
+        mistakes=[
+            Mistake(
+                math.log(10) - 0.495,
+                "That is one dimension. How many are there, and what happens to their KLs?",
+            ),
+            Mistake(
+                2.5 * (0.01 - 1 + math.log(0.1) ** 2),
+                "That is what the blog post's formula gives. Which of its terms is not the "
+                "divergence's?",
+            ),
+            Mistake(
+                2.5 * (math.exp(0.2) - 1 - 0.2),
+                "It looks as if 0.1 went in where log σ belongs. Which of the two is 0.1?",
+            ),
+            Mistake(10 * (math.log(10) - 0.495), "Twice too much: what stands before the sum?"),
+            Mistake(-5 * (math.log(10) - 0.495), "A divergence is never negative: check the sign."),
+            Mistake(
+                5 * (1 - 0.495),
+                "The logarithm is the natural one, of base e; this looks like base 10.",
+            ),
+            Mistake(
+                5 * (math.log(10) - 0.495) / math.log(2),
+                "That is the right amount, in bits. The course counts in nats.",
+            ),
+            Mistake(
+                5 * (math.log(10) - 0.45),
+                "Close: σ² is not σ. What is the square of 0.1?",
+            ),
+        ],
+        hints=[
+            "Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.",
+            "log 0.1 is −2.303. The term with σ² is almost nothing.",
+            "KLs of independent dimensions add up.",
+        ],
+        fact="A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, a "
+        "dimension; a hundred times sharper costs 2.3 nats more.",
+    ),
+    "4.2": Exercise(
+        "The KL of each image",
+        "core",
+        8,
+        answer=lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)),
+        probes=[(_codes, _spreads), (_codes[1:].double(), _spreads[1:].double())],
+        mistakes=[
+            Mistake(
+                _kl_of(lambda m, s: 0.5 * (m**2 + (2 * s).exp() - 1 + s**2)),
+                "That is the blog post's formula, which can be negative. What should stand where "
+                "it squares log σ?",
+            ),
+            Mistake(
+                _kl_of(lambda m, s: 0.5 * (m**2 + s**2 - 1 - 2 * s.abs().log())),
+                "It takes log σ for σ. The argument is log_std.",
+            ),
+            Mistake(
+                _kl_of(lambda m, s: 0.5 * (m**2 + s.exp() - 1 - s)),
+                "It takes log σ for log σ². Where does the factor 2 go?",
+            ),
+            Mistake(
+                _kl_of(lambda m, s: m**2 + (2 * s).exp() - 1 - 2 * s),
+                "Every value is twice too large.",
+            ),
+            Mistake(
+                _kl_of(lambda m, s: -0.5 * (m**2 + (2 * s).exp() - 1 - 2 * s)),
+                "Every value has the wrong sign. (Some texts write −½ Σ(1 + …): mind the bracket.)",
+            ),
+            Mistake(
+                _kl_of(lambda m, s: 0.5 * (m**2 + s.exp() - 1 - 2 * s)),
+                "For σ = 1 it is right, else not: is e^(log σ) σ or σ²?",
+            ),
+            Mistake(
+                lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)) / mean.shape[-1],
+                "It averages over the latent dimensions. A KL of independent dimensions is a sum.",
+            ),
+            Mistake(
+                lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)).sum(),
+                "It is one number for the whole batch. Over which dimension should it sum?",
+            ),
+            Mistake(
+                lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)).mean(),
+                "It is averaged over the batch already. One value for each image is asked for.",
+            ),
+            Mistake(
+                lambda mean, log_std: 0.5 * (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std),
+                "That is each dimension's KL, and right so far. What is left to do for an image's?",
+            ),
+        ],
+        hints=[
+            "The closed form is in the section above; it needs μ², σ² and log σ.",
+            "σ² = exp(2 log σ). Nowhere is σ itself needed.",
+            "The latent dimensions are the last ones of each tensor: .sum(-1) leaves the images.",
+        ],
+        fact="This is `vaelib.elbo.kl`, and appendix B of Kingma & Welling 2014.",
+    ),
+    "4.3": Exercise(
+        "Find what is averaged",
+        "core",
+        8,
+        answer=_negative_elbo,
+        probes=[(_pixels, _bills), (_pixels[:1].repeat(3, 1), _bills[:1].repeat(3, 1))],
+        mistakes=[
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.mean() - bills.mean()),
+                "That is the snippet as it stands: each mean divides by another number of things.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum() - bills.sum()),
+                "The sums are right, but the loss grows with the batch: what is averaged, once?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.mean() - bills.sum(1).mean()),
+                "The KL is right now. The pixels are still averaged: the KL weighs too much.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1).mean() - bills.mean()),
+                "The pixels are right now. The KL is still averaged over latent dimensions.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: (likelihoods.sum(1) - bills.sum(1)).mean(),
+                "That is the bound. A loss is minimised: what has to change?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1) + bills.sum(1)).mean(),
+                "The two terms pull in the same direction here. The KL is a price: check its sign.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1) - bills.sum(1)),
+                "One value for each image: right so far. A loss is one number for the batch.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(0) - bills.sum().expand(12)).mean(),
+                "Dimension 0 is the batch; pixels and latent dimensions come after it.",
+            ),
+        ],
+        hints=[
+            "Write down the number of values that each mean divides by.",
+            "One image's log-likelihood is a sum over its pixels, its KL a sum over dimensions.",
+            "Sum within an image, subtract, average over images, change the sign.",
+        ],
+        fact="With 784 pixels and 5 latent dimensions the snippet weighs the KL 157 times. "
+        "The same loss is discussed at github.com/pytorch/examples/issues/234 and in many others.",
+    ),
+    "4.4": Exercise(
+        "A bound from samples alone",
+        "stretch",
+        10,
+        answer=_sampled_bound,
+        probes=[(_toy_joint, 0.8, 0.45, _noise), (_toy_joint, -0.3, 1.4, _noise)],
+        mistakes=[
+            Mistake(
+                lambda joint, mean, std, noise: joint(mean + std * noise).mean(),
+                "It averages log p(x, z). Which density of z must be taken off?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(mean + std * noise, 0.0, 1.0)
+                ).mean(),
+                "It takes off the prior's density. The z came from another distribution.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(noise, 0.0, 1.0)
+                ).mean(),
+                "It takes off the density of ε, not of z. Stretching by σ thins a density by σ.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + noise) - _log_normal(mean + noise, mean, std)
+                ).mean(),
+                "Its z has a standard deviation of 1, whatever σ is.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std)
+                ).sum(),
+                "It is a sum over samples: the more samples, the larger.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    (joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std))
+                    .exp()
+                    .mean()
+                    .log()
+                ),
+                "It takes the log of the average. The ELBO is the average of the log; yours is "
+                "the tighter bound of notebook 6.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    -(joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std)).mean()
+                ),
+                "That is the loss. The bound itself is asked for.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + math.exp(std) * noise)
+                    - _log_normal(mean + math.exp(std) * noise, mean, math.exp(std))
+                ).mean(),
+                "It takes the exponential of σ. Here σ is given as it is, not as its logarithm.",
+            ),
+        ],
+        hints=[
+            "z = μ + σ·ε, as in notebook 2.",
+            "torch.distributions.Normal(mean, std).log_prob(z) is log q(z).",
+            "The ELBO is the average over q of log p(x, z) − log q(z).",
+        ],
+        fact="Where q is the true posterior every sample gives the same number, log p(x): the "
+        "estimator without any closed form is then the one without any noise.",
+    ),
+}

@@ -1,0 +1,149 @@
+"""What is wrong with an answer: it is compared with the right one, and with known mistakes.
+
+An exercise has a right answer and mistakes: wrong answers as people really give them, each with
+a hint of its own. An answer is compared with all of them by what it *does*, on a few probes, so
+that any way of writing it is accepted, and a wrong one gets the hint that fits it.
+
+To add one, write an `Exercise` into the module of its notebook; nothing else. `tests/exercises`
+then wants two right answers in different styles and six wrong ones.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Number = float | int
+Answer = Callable[..., Tensor]
+
+
+class Mistake(NamedTuple):
+    """A wrong answer, a function or a number, and what to say to whoever gives it."""
+
+    answer: Answer | Number
+    hint: str
+
+
+class Exercise(NamedTuple):
+    """A question with its right answer, the mistakes that are known, hints, and a fact.
+
+    `answer` is a function, and then answers are compared on `probes`, each the arguments of a
+    call; or it is a number, and then they may differ from it by `within`. `fact` is what a right
+    answer is told. `hints` are given one at a time to who asks.
+    """
+
+    title: str
+    kind: Literal["warm-up", "core", "stretch"]
+    minutes: int
+    answer: Answer | Number
+    mistakes: Sequence[Mistake]
+    hints: Sequence[str]
+    fact: str
+    probes: Sequence[tuple] = ()
+    within: float = 0.0
+
+
+def mistake_of(exercise: Exercise, answer: object) -> str:
+    """What is wrong with an answer, as a hint that gives nothing away; "" if it is right."""
+    if callable(exercise.answer):
+        return _mistake_of_function(exercise, answer)
+    return _mistake_of_number(exercise, answer)
+
+
+def untouched(exercise: Exercise, answer: object) -> bool:
+    """Whether a function is still the stub, which gives ... for whatever it is called with."""
+    if not (callable(exercise.answer) and callable(answer)):
+        return False
+    try:
+        return answer(*_copy(exercise.probes[0])) is ...
+    except Exception:
+        return False
+
+
+def _mistake_of_number(exercise: Exercise, answer: object) -> str:
+    if callable(answer):
+        return "A number is asked for, and this is a function: call it, and give its value."
+    try:
+        value = _as_tensor(answer)
+    except (TypeError, ValueError, RuntimeError):
+        return f"A number is asked for; {answer!r} is none."
+    if value.numel() != 1:
+        return f"One number is asked for, and these are {value.numel()}."
+    if not value.isfinite():
+        return f"{value.item()} is no finite number: was something divided by 0, or log 0 taken?"
+    value = value.item()
+    if abs(value - exercise.answer) <= exercise.within:
+        return ""
+    for mistake in exercise.mistakes:
+        if abs(value - mistake.answer) <= exercise.within:
+            return mistake.hint
+    return f"{value:g} is too {'large' if value > exercise.answer else 'small'}."
+
+
+def _mistake_of_function(exercise: Exercise, answer: object) -> str:
+    if not callable(answer):
+        return (
+            f"A function is asked for, and this is {type(answer).__name__}: give its name, "
+            "without calling it."
+        )
+    results = []
+    for probe in exercise.probes:
+        try:
+            result = answer(*_copy(probe))
+        except Exception as error:
+            return f"Your function stops with {type(error).__name__}: {error}"
+        if result is None:
+            return "Your function returns nothing: has it a return?"
+        try:
+            results.append(_as_tensor(result))
+        except (TypeError, ValueError, RuntimeError):
+            return f"Your function returns {type(result).__name__}, expected numbers."
+    right = _results(exercise.answer, exercise)
+    if _agree(results, right):
+        return ""
+    for mistake in exercise.mistakes:
+        if _agree(results, _results(mistake.answer, exercise)):
+            return mistake.hint
+    for result, expected, probe in zip(results, right, exercise.probes, strict=True):
+        if result.shape != expected.shape:
+            return (
+                f"For arguments of shapes {_shapes(probe)} your function returns shape "
+                f"{tuple(result.shape)}, expected {tuple(expected.shape)}."
+            )
+    if not all(result.isfinite().all() for result in results):
+        return "Some of its values are infinite or no numbers at all."
+    signs = [result.sign().eq(expected.sign()).all() for result, expected in _both(results, right)]
+    if not all(signs):
+        return "The shape is right, the values are not: some have the wrong sign."
+    return "The shape and the signs are right, the values are not. Try it on a case you know."
+
+
+def _both(results: list[Tensor], right: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(results, right, strict=True))
+
+
+def _results(function: Answer, exercise: Exercise) -> list[Tensor]:
+    return [_as_tensor(function(*_copy(probe))) for probe in exercise.probes]
+
+
+def _agree(some: list[Tensor], other: list[Tensor]) -> bool:
+    """Whether two functions gave the same on all probes, up to what float32 can hold."""
+    return all(
+        a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
+        for a, b in _both(some, other)
+    )
+
+
+def _as_tensor(value: object) -> Tensor:
+    """Numbers in whatever form, a tensor, an array, a list, a float, in float64."""
+    return torch.as_tensor(value).detach().cpu().to(torch.float64)
+
+
+def _copy(probe: tuple) -> tuple:
+    return tuple(value.clone() if isinstance(value, Tensor) else value for value in probe)
+
+
+def _shapes(probe: tuple) -> str:
+    tensors = [str(tuple(value.shape)) for value in probe if isinstance(value, Tensor)]
+    return " and ".join(tensors)
