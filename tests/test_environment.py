@@ -99,3 +99,18 @@ for attempt in (
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["True"] * 3, done.stderr
+
+
+def test_the_version_is_the_same_wherever_it_is_written():
+    import vaelib
+
+    citation = yaml.safe_load((HOME / "CITATION.cff").read_text())
+    assert citation["version"] == vaelib.__version__
+    assert f"## {vaelib.__version__} " in (HOME / "CHANGELOG.md").read_text()
+
+
+def test_the_issue_form_for_failures_asks_for_the_doctors_text():
+    form = yaml.safe_load((HOME / ".github/ISSUE_TEMPLATE/notebook-fails.yml").read_text())
+    (doctor,) = (field for field in form["body"] if field["id"] == "doctor")
+    assert "python -m vaelib doctor" in doctor["attributes"]["description"]
+    assert doctor["validations"]["required"]

@@ -6,34 +6,34 @@ from vaelib.exercises import EXERCISES
 
 
 def test_what_is_not_attempted_is_told_kindly(capsys):
-    exercises.check("4.1", ...)
-    exercises.check("4.2", lambda mean, log_std: ...)
+    exercises.check("4.3", ...)
+    exercises.check("4.1", lambda mean, log_std: ...)
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("4.1 · not attempted yet.")
-    assert 'exercises.hint("4.2")' in second
+    assert first.startswith("4.3 · not attempted yet.")
+    assert 'exercises.hint("4.1")' in second
 
 
 def test_a_right_answer_is_confirmed_with_a_fact(capsys):
-    exercises.check("4.1", 9.04)
+    exercises.check("4.3", 9.04)
     said = capsys.readouterr().out
-    assert said.startswith("4.1 ✓ Right. ")
-    assert EXERCISES["4.1"].fact in said
+    assert said.startswith("4.3 ✓ Right. ")
+    assert EXERCISES["4.3"].fact in said
 
 
 def test_a_wrong_answer_gets_a_hint_and_no_more(capsys):
-    exercises.check("4.1", 10.78)
+    exercises.check("4.3", 10.78)
     said = capsys.readouterr().out
-    assert said.startswith("4.1 ✗ That is what the blog post's formula gives.")
+    assert said.startswith("4.3 ✗ That is what the blog post's formula gives.")
     assert "9.0" not in said
 
 
 def test_hints_come_one_at_a_time_and_begin_again(capsys):
-    hints = EXERCISES["4.2"].hints
+    hints = EXERCISES["4.1"].hints
     for _ in range(len(hints) + 1):
-        exercises.hint("4.2")
+        exercises.hint("4.1")
     said = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[2] for line in said] == [*hints, hints[0]]
-    assert said[0].startswith(f"4.2, hint 1 of {len(hints)}")
+    assert said[0].startswith(f"4.1, hint 1 of {len(hints)}")
 
 
 @pytest.mark.parametrize("ask", [lambda: exercises.check("9.9", 1), lambda: exercises.hint("9.9")])
@@ -44,16 +44,16 @@ def test_an_unknown_name_is_an_error_that_lists_what_there_is(ask):
 
 def test_an_answer_cannot_change_the_probes():
     def meddling(mean, log_std):
-        right = EXERCISES["4.2"].answer(mean, log_std)
+        right = EXERCISES["4.1"].answer(mean, log_std)
         mean.zero_()
         log_std.zero_()
         return right
 
     from vaelib.exercises.judging import mistake_of
 
-    before = [probe[0].clone() for probe in EXERCISES["4.2"].probes]
-    assert mistake_of(EXERCISES["4.2"], meddling) == ""
-    for probe, kept in zip(EXERCISES["4.2"].probes, before, strict=True):
+    before = [probe[0].clone() for probe in EXERCISES["4.1"].probes]
+    assert mistake_of(EXERCISES["4.1"], meddling) == ""
+    for probe, kept in zip(EXERCISES["4.1"].probes, before, strict=True):
         assert torch.equal(probe[0], kept)
 
 

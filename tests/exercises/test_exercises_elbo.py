@@ -11,26 +11,26 @@ from torch.distributions import Independent, Normal, kl_divergence
 from vaelib.exercises.elbo import EXERCISES
 
 
-def kl_by_distributions(mean, log_std):
-    ours = Independent(Normal(mean, log_std.exp()), 1)
+def kl_by_distributions(mean, log_variance):
+    ours = Independent(Normal(mean, log_variance.exp().sqrt()), 1)
     prior = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
     return kl_divergence(ours, prior)
 
 
-def kl_in_numpy(mean, log_std):
-    mean, variance = mean.double().numpy(), np.exp(2 * log_std.double().numpy())
-    return -0.5 * np.sum(1 + np.log(variance) - mean**2 - variance, axis=1)
+def kl_in_numpy(mean, log_variance):
+    mean, log_variance = mean.double().numpy(), log_variance.double().numpy()
+    return -0.5 * np.sum(1 + log_variance - mean**2 - np.exp(log_variance), axis=1)
 
 
-def kl_by_a_loop(mean, log_std):
+def kl_by_a_loop(mean, log_variance):
     images = []
-    for m, s in zip(mean.tolist(), log_std.tolist(), strict=True):
-        images.append(sum((a * a + math.exp(2 * b) - 1) / 2 - b for a, b in zip(m, s, strict=True)))
+    for m, v in zip(mean.tolist(), log_variance.tolist(), strict=True):
+        images.append(sum((a * a + math.exp(b) - 1 - b) / 2 for a, b in zip(m, v, strict=True)))
     return images
 
 
 def kl_of(term):
-    return lambda mean, log_std: term(mean, log_std, torch.exp(log_std)).sum(1)
+    return lambda mean, log_variance: term(mean, log_variance, log_variance.exp()).sum(1)
 
 
 def bound(log_joint, mean, std, noise):
@@ -48,17 +48,17 @@ def bound_by_hand(log_joint, mean, std, noise):
 
 
 RIGHT = {
-    "4.1": [9.04, torch.tensor(9.0379), np.float64(9.03), 9.038],
-    "4.2": [kl_by_distributions, kl_in_numpy, kl_by_a_loop],
-    "4.3": [
+    "4.3": [9.04, torch.tensor(9.0379), np.float64(9.03), 9.038],
+    "4.1": [kl_by_distributions, kl_in_numpy, kl_by_a_loop],
+    "4.4": [
         lambda a, b: -torch.mean(torch.sum(a, -1) - torch.sum(b, -1)),
         lambda a, b: (b.sum() - a.sum()) / len(a),
         lambda a, b: float(np.mean([y.sum() - x.sum() for x, y in zip(a, b, strict=True)])),
     ],
-    "4.4": [bound, bound_by_hand],
+    "4.2": [bound, bound_by_hand],
 }
 WRONG = {
-    "4.1": [
+    "4.3": [
         (1.81, "one dimension"),
         (10.78, "blog post's formula"),
         (0.0535, "where log σ belongs"),
@@ -74,16 +74,18 @@ WRONG = {
         ([9.04, 9.04], "One number"),
         (lambda: 9.04, "this is a function"),
     ],
-    "4.2": [
-        (kl_of(lambda m, s, std: (m**2 + std**2 - 1 + s**2) / 2), "can be negative"),
-        (kl_of(lambda m, s, std: 0.5 * (m.pow(2) + s.exp() - 1 - s)), "log σ for log σ²"),
-        (kl_of(lambda m, s, std: m**2 + std**2 - 1 - 2 * s), "twice too large"),
-        (kl_of(lambda m, s, std: 0.5 * (1 + 2 * s - m**2 - std**2)), "wrong sign"),
-        (kl_of(lambda m, s, std: 0.5 * (m**2 + std - 1 - 2 * s)), "is e^(log σ) σ or σ²"),
+    "4.1": [
+        (kl_of(lambda m, v, _: 0.5 * (m**2 + (2 * v).exp() - 1 - 2 * v)), "log σ² for log σ"),
+        (kl_of(lambda m, v, var: (m**2 + var - 1 + v**2) / 2), "square of a logarithm"),
+        (kl_of(lambda m, v, var: 0.5 * (m**2 + var.sqrt() - 1 - v)), "σ where σ² belongs"),
+        (kl_of(lambda m, v, var: 0.5 * (m**2 + var - 1 + v)), "sign of the logarithm"),
+        (kl_of(lambda m, v, var: 0.5 * (m**2 + var - 1 - 0.5 * v)), "halved once too often"),
+        (kl_of(lambda m, v, var: m.pow(2) + var - 1 - v), "twice too large"),
+        (kl_of(lambda m, v, var: 0.5 * (1 + v - m**2 - var)), "wrong sign"),
         (lambda m, s: kl_by_distributions(m, s) / m.size(1), "averages over the latent"),
         (lambda m, s: kl_by_distributions(m, s).sum(), "one number for the whole batch"),
         (lambda m, s: kl_by_distributions(m, s).mean(), "averaged over the batch already"),
-        (lambda m, s: 0.5 * (m**2 + (2 * s).exp() - 1 - 2 * s), "each dimension's KL"),
+        (lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v), "each dimension's KL"),
         (lambda m, s: kl_by_distributions(m, s) * 3, "The shape and the signs are right"),
         (lambda m, s: kl_by_distributions(m, s).log(), "infinite or no numbers"),
         (lambda m, s: -kl_by_distributions(m, s) * 3, "wrong sign"),
@@ -94,7 +96,7 @@ WRONG = {
         (3.0, "A function is asked for, and this is float"),
         (lambda m, s: "seven", "returns str, expected numbers"),
     ],
-    "4.3": [
+    "4.4": [
         (lambda a, b: b.mean() - a.mean(), "as it stands"),
         (lambda a, b: b.sum() - a.sum(), "grows with the batch"),
         (lambda a, b: b.sum(-1).mean() - a.mean(), "The pixels are still averaged"),
@@ -103,7 +105,7 @@ WRONG = {
         (lambda a, b: -(a.sum(-1) + b.sum(-1)).mean(), "pull in the same direction"),
         (lambda a, b: b.sum(-1) - a.sum(-1), "One value for each image"),
     ],
-    "4.4": [
+    "4.2": [
         (lambda j, m, s, e: j(m + s * e).mean(), "must be taken off"),
         (
             lambda j, m, s, e: (j(m + s * e) - Normal(0.0, 1.0).log_prob(m + s * e)).mean(),

@@ -41,153 +41,68 @@ _bills = torch.tensor([[0.3, 1.7, 0.2], [2.0, 0.0, 0.4]])
 
 EXERCISES = {
     "4.1": Exercise(
-        "The price of certainty",
-        "warm-up",
-        3,
-        answer=5 * (math.log(10) - 0.495),
-        within=0.02,
-        mistakes=[
-            Mistake(
-                math.log(10) - 0.495,
-                "That is one dimension. How many are there, and what happens to their KLs?",
-            ),
-            Mistake(
-                2.5 * (0.01 - 1 + math.log(0.1) ** 2),
-                "That is what the blog post's formula gives. Which of its terms is not the "
-                "divergence's?",
-            ),
-            Mistake(
-                2.5 * (math.exp(0.2) - 1 - 0.2),
-                "It looks as if 0.1 went in where log σ belongs. Which of the two is 0.1?",
-            ),
-            Mistake(10 * (math.log(10) - 0.495), "Twice too much: what stands before the sum?"),
-            Mistake(-5 * (math.log(10) - 0.495), "A divergence is never negative: check the sign."),
-            Mistake(
-                5 * (1 - 0.495),
-                "The logarithm is the natural one, of base e; this looks like base 10.",
-            ),
-            Mistake(
-                5 * (math.log(10) - 0.495) / math.log(2),
-                "That is the right amount, in bits. The course counts in nats.",
-            ),
-            Mistake(
-                5 * (math.log(10) - 0.45),
-                "Close: σ² is not σ. What is the square of 0.1?",
-            ),
-        ],
-        hints=[
-            "Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.",
-            "log 0.1 is −2.303. The term with σ² is almost nothing.",
-            "KLs of independent dimensions add up.",
-        ],
-        fact="A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, a "
-        "dimension; a hundred times sharper costs 2.3 nats more.",
-    ),
-    "4.2": Exercise(
-        "The KL of each image",
+        "The KL from a log-variance",
         "core",
-        8,
-        answer=lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)),
+        6,
+        answer=lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance / 2)),
         probes=[(_codes, _spreads), (_codes[1:].double(), _spreads[1:].double())],
         mistakes=[
             Mistake(
-                _kl_of(lambda m, s: 0.5 * (m**2 + (2 * s).exp() - 1 + s**2)),
-                "That is the blog post's formula, which can be negative. What should stand where "
-                "it squares log σ?",
+                lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance)),
+                "It takes log σ² for log σ. What is σ², in terms of what the function is given?",
             ),
             Mistake(
-                _kl_of(lambda m, s: 0.5 * (m**2 + s**2 - 1 - 2 * s.abs().log())),
-                "It takes log σ for σ. The argument is log_std.",
+                _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 + v**2)),
+                "The square of a logarithm has no business here. Which term is linear in it?",
             ),
             Mistake(
-                _kl_of(lambda m, s: 0.5 * (m**2 + s.exp() - 1 - s)),
-                "It takes log σ for log σ². Where does the factor 2 go?",
+                _kl_of(lambda m, v: 0.5 * (m**2 + (v / 2).exp() - 1 - v)),
+                "One term has σ where σ² belongs: what is the exponential of half of log σ²?",
             ),
             Mistake(
-                _kl_of(lambda m, s: m**2 + (2 * s).exp() - 1 - 2 * s),
+                _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 + v)),
+                "Check the sign of the logarithm: for which σ does this one plunge without limit?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v / 2)),
+                "The logarithm is halved once too often: −2 log σ is how many times log σ²?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: m**2 + v.exp() - 1 - v),
                 "Every value is twice too large.",
             ),
             Mistake(
-                _kl_of(lambda m, s: -0.5 * (m**2 + (2 * s).exp() - 1 - 2 * s)),
+                _kl_of(lambda m, v: -0.5 * (m**2 + v.exp() - 1 - v)),
                 "Every value has the wrong sign. (Some texts write −½ Σ(1 + …): mind the bracket.)",
             ),
             Mistake(
-                _kl_of(lambda m, s: 0.5 * (m**2 + s.exp() - 1 - 2 * s)),
-                "For σ = 1 it is right, else not: is e^(log σ) σ or σ²?",
-            ),
-            Mistake(
-                lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)) / mean.shape[-1],
+                lambda mean, log_variance: (
+                    elbo.kl(Gaussian(mean, log_variance / 2)) / mean.shape[-1]
+                ),
                 "It averages over the latent dimensions. A KL of independent dimensions is a sum.",
             ),
             Mistake(
-                lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)).sum(),
+                lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance / 2)).sum(),
                 "It is one number for the whole batch. Over which dimension should it sum?",
             ),
             Mistake(
-                lambda mean, log_std: elbo.kl(Gaussian(mean, log_std)).mean(),
+                lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance / 2)).mean(),
                 "It is averaged over the batch already. One value for each image is asked for.",
             ),
             Mistake(
-                lambda mean, log_std: 0.5 * (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std),
+                lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v),
                 "That is each dimension's KL, and right so far. What is left to do for an image's?",
             ),
         ],
         hints=[
-            "The closed form is in the section above; it needs μ², σ² and log σ.",
-            "σ² = exp(2 log σ). Nowhere is σ itself needed.",
+            "Write the formula above in σ² and log σ² alone.",
+            "2 log σ = log σ², and σ² = exp(log σ²).",
             "The latent dimensions are the last ones of each tensor: .sum(-1) leaves the images.",
         ],
-        fact="This is `vaelib.elbo.kl`, and appendix B of Kingma & Welling 2014.",
+        fact="Most published code has its encoder answer log σ². Mixing up the two "
+        "parametrisations trains without complaint, with σ where σ² should be.",
     ),
-    "4.3": Exercise(
-        "Find what is averaged",
-        "core",
-        8,
-        answer=_negative_elbo,
-        probes=[(_pixels, _bills), (_pixels[:1].repeat(3, 1), _bills[:1].repeat(3, 1))],
-        mistakes=[
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.mean() - bills.mean()),
-                "That is the snippet as it stands: each mean divides by another number of things.",
-            ),
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.sum() - bills.sum()),
-                "The sums are right, but the loss grows with the batch: what is averaged, once?",
-            ),
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.mean() - bills.sum(1).mean()),
-                "The KL is right now. The pixels are still averaged: the KL weighs too much.",
-            ),
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.sum(1).mean() - bills.mean()),
-                "The pixels are right now. The KL is still averaged over latent dimensions.",
-            ),
-            Mistake(
-                lambda likelihoods, bills: (likelihoods.sum(1) - bills.sum(1)).mean(),
-                "That is the bound. A loss is minimised: what has to change?",
-            ),
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.sum(1) + bills.sum(1)).mean(),
-                "The two terms pull in the same direction here. The KL is a price: check its sign.",
-            ),
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.sum(1) - bills.sum(1)),
-                "One value for each image: right so far. A loss is one number for the batch.",
-            ),
-            Mistake(
-                lambda likelihoods, bills: -(likelihoods.sum(0) - bills.sum().expand(12)).mean(),
-                "Dimension 0 is the batch; pixels and latent dimensions come after it.",
-            ),
-        ],
-        hints=[
-            "Write down the number of values that each mean divides by.",
-            "One image's log-likelihood is a sum over its pixels, its KL a sum over dimensions.",
-            "Sum within an image, subtract, average over images, change the sign.",
-        ],
-        fact="With 784 pixels and 5 latent dimensions the snippet weighs the KL 157 times. "
-        "The same loss is discussed at github.com/pytorch/examples/issues/234 and in many others.",
-    ),
-    "4.4": Exercise(
+    "4.2": Exercise(
         "A bound from samples alone",
         "stretch",
         10,
@@ -253,5 +168,96 @@ EXERCISES = {
         ],
         fact="Where q is the true posterior every sample gives the same number, log p(x): the "
         "estimator without any closed form is then the one without any noise.",
+    ),
+    "4.3": Exercise(
+        "The price of certainty",
+        "warm-up",
+        3,
+        answer=5 * (math.log(10) - 0.495),
+        within=0.02,
+        mistakes=[
+            Mistake(
+                math.log(10) - 0.495,
+                "That is one dimension. How many are there, and what happens to their KLs?",
+            ),
+            Mistake(
+                2.5 * (0.01 - 1 + math.log(0.1) ** 2),
+                "That is what the blog post's formula gives. Which of its terms is not the "
+                "divergence's?",
+            ),
+            Mistake(
+                2.5 * (math.exp(0.2) - 1 - 0.2),
+                "It looks as if 0.1 went in where log σ belongs. Which of the two is 0.1?",
+            ),
+            Mistake(10 * (math.log(10) - 0.495), "Twice too much: what stands before the sum?"),
+            Mistake(-5 * (math.log(10) - 0.495), "A divergence is never negative: check the sign."),
+            Mistake(
+                5 * (1 - 0.495),
+                "The logarithm is the natural one, of base e; this looks like base 10.",
+            ),
+            Mistake(
+                5 * (math.log(10) - 0.495) / math.log(2),
+                "That is the right amount, in bits. The course counts in nats.",
+            ),
+            Mistake(
+                5 * (math.log(10) - 0.45),
+                "Close: σ² is not σ. What is the square of 0.1?",
+            ),
+        ],
+        hints=[
+            "Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.",
+            "log 0.1 is −2.303. The term with σ² is almost nothing.",
+            "KLs of independent dimensions add up.",
+        ],
+        fact="A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, a "
+        "dimension; a hundred times sharper costs 2.3 nats more.",
+    ),
+    "4.4": Exercise(
+        "Find what is averaged",
+        "core",
+        8,
+        answer=_negative_elbo,
+        probes=[(_pixels, _bills), (_pixels[:1].repeat(3, 1), _bills[:1].repeat(3, 1))],
+        mistakes=[
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.mean() - bills.mean()),
+                "That is the snippet as it stands: each mean divides by another number of things.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum() - bills.sum()),
+                "The sums are right, but the loss grows with the batch: what is averaged, once?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.mean() - bills.sum(1).mean()),
+                "The KL is right now. The pixels are still averaged: the KL weighs too much.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1).mean() - bills.mean()),
+                "The pixels are right now. The KL is still averaged over latent dimensions.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: (likelihoods.sum(1) - bills.sum(1)).mean(),
+                "That is the bound. A loss is minimised: what has to change?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1) + bills.sum(1)).mean(),
+                "The two terms pull in the same direction here. The KL is a price: check its sign.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1) - bills.sum(1)),
+                "One value for each image: right so far. A loss is one number for the batch.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(0) - bills.sum().expand(12)).mean(),
+                "Dimension 0 is the batch; pixels and latent dimensions come after it.",
+            ),
+        ],
+        hints=[
+            "Write down the number of values that each mean divides by.",
+            "One image's log-likelihood is a sum over its pixels, its KL a sum over dimensions.",
+            "Sum within an image, subtract, average over images, change the sign.",
+        ],
+        fact="With 784 pixels and 5 latent dimensions the snippet weighs the KL 157 times. "
+        "The same loss is discussed at github.com/pytorch/examples/issues/234 and in many others.",
     ),
 }
