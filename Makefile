@@ -8,6 +8,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+SOLVED := $(sort $(wildcard notebooks/solutions/*.ipynb))
 TESTS := tests
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=200 --nbval-kernel-startup-timeout=120
 
@@ -24,7 +25,7 @@ export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAE
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test offline lint unit notebooks lab refresh measure bench clean renew
+.PHONY: help run test offline lint unit notebooks lab refresh workshop measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -34,7 +35,7 @@ run: $(READY)  ## get MNIST, execute the notebooks in order, write build/ and sa
 
 test: $(READY) lint  ## lint, unit tests and every notebook's outputs: what CI runs
 	@$(BIN)/python -m vaelib.demonstration
-	$(BIN)/python -m pytest $(NBVAL) $(TESTS) $(NOTEBOOKS)
+	$(BIN)/python -m pytest $(NBVAL) $(TESTS) $(NOTEBOOKS) $(SOLVED)
 
 offline: $(READY)  ## make test as on a train: no network, no MNIST, an empty cache; on glyphs (no browser)
 	@rm -rf build/offline
@@ -49,14 +50,19 @@ unit: $(READY)  ## unit tests alone
 
 notebooks: $(READY)  ## compare every notebook's outputs with the committed ones
 	@$(BIN)/python -m vaelib.demonstration
-	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
+	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS) $(SOLVED)
 
 lab: $(READY)  ## open JupyterLab on the first notebook
 	@$(BIN)/python -m vaelib.demonstration
 	$(BIN)/jupyter lab $(firstword $(NOTEBOOKS))
 
-refresh: $(READY)  ## execute the notebooks in place and normalise them
+refresh: $(READY)  ## execute the notebooks in place, make the solved ones, normalise them
 	@$(BIN)/python tools/notebooks.py refresh
+	@$(BIN)/python tools/solutions.py
+	@$(BIN)/python tools/notebooks.py refresh $(patsubst notebooks/%,notebooks/solutions/%,$(NOTEBOOKS))
+
+workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
+	@$(BIN)/python tools/workshop.py
 
 measure: $(READY)  ## train the variants that notebook 5 compares, on MNIST and glyphs (minutes)
 	$(BIN)/python -m benchmarks.objectives

@@ -181,7 +181,7 @@ def test_it_opens_and_closes_as_all_do(notebook, path):
     assert headings[0][0] == "#"
     assert headings[0][1].startswith(f"{int(path.stem[:2])} · ")
     assert [level for level, _ in headings].count("#") == 1
-    assert [title for _, title in headings[-2:]] == ["Exercises", "Take away"]
+    assert [title for _, title in headings[-2:]] == ["Go further", "Take away"]
     for row in ("You will do", "You will learn", "You need", "Time"):
         assert f"**{row}**" in markdown[0]
     for link in re.findall(r"\]\((?!http)([^)]+)\)", "\n".join(markdown)):
@@ -405,6 +405,24 @@ def nbval(path):
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=5", "-p", "no:cacheprovider"]
     options += ["-p", "conftest"]  # ours, which pytest finds by itself for notebooks of the course
     return run("-m", "pytest", *options, path)
+
+
+def test_nbval_sums_up_each_notebook(tmp_path):
+    path = write_notebook(
+        tmp_path / "small.ipynb", "print(1)", "big = bytearray(300_000_000)", output="1\n"
+    )
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].execution_count = 2
+    notebook.cells.append(nbformat.v4.new_code_cell("del big\n1 / 0", execution_count=3))
+    nbformat.write(notebook, path)
+    status, printed, _ = nbval(path)
+    assert status == 1
+    found = re.search(
+        r"small\.ipynb +3 cells, 1 failed, +1 outputs compared, +[\d.]+ s, +(\d+) MB", printed
+    )
+    assert found, printed
+    assert 300 < int(found[1]) < 800, "the most that it had, not what it has at the end"
+    assert "1 / 0" in printed
 
 
 def test_the_runner_names_the_failing_cell_and_its_error(tmp_path):

@@ -5,10 +5,14 @@ Each notebook has a module here with its exercises; `vaelib.exercises.judging` c
 
 from collections.abc import Mapping
 
-from vaelib.exercises import elbo
+from vaelib.exercises import binarization, decoder, elbo, encoder, evaluation, training
 from vaelib.exercises.judging import Exercise, mistake_of, untouched
 
-EXERCISES: Mapping[str, Exercise] = elbo.EXERCISES
+EXERCISES: Mapping[str, Exercise] = {
+    name: exercise
+    for notebook in (binarization, encoder, decoder, elbo, training, evaluation)
+    for name, exercise in notebook.EXERCISES.items()
+}
 
 __all__ = ["EXERCISES", "Exercise", "check", "hint"]
 

@@ -1,0 +1,32 @@
+"""Open the workshop: `python start.py`; or only look whether this machine is ready: `--check`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of a process, with the package and the data that lie beside this file."""
+    found = dict(os.environ)
+    paths = [str(HERE), found.get("PYTHONPATH", "")]
+    found["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    if (HERE / "data").is_dir():
+        found["VAELIB_DATA"] = str(HERE / "data")
+        found.setdefault("VAELIB_OFFLINE", "the workshop brings its own data")
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    doctor = [sys.executable, "-m", "vaelib", "doctor"]
+    status = subprocess.run(doctor, env=surroundings(), check=False).returncode
+    if status or arguments == ["--check"]:
+        return status
+    lab = [sys.executable, "-m", "jupyterlab", "notebooks/01_binarization.ipynb"]
+    return subprocess.run(lab, cwd=HERE, env=surroundings(), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,429 @@
+"""Exercises of notebook 5."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vaelib import elbo
+from vaelib.encoder import Gaussian
+from vaelib.exercises.judging import Answer, Exercise, Mistake
+
+_m, _v = 0.9 * 0.1 * 3, 0.999 * 0.001 * 3**2
+_unbiased_m, _unbiased_v = _m / (1 - 0.9**2), _v / (1 - 0.999**2)
+
+Weight = Callable[[Tensor, Tensor, Sequence[Tensor]], float]
+When = Literal["batch", "part", "late", "never"]
+
+
+def _in_parts(weight: Weight, *, clear: When = "batch", step: When = "batch") -> Answer:
+    """A loop that weighs the parts of a batch so, and clears and steps then."""
+
+    def trained(
+        theta: Tensor, images: Tensor, loss_of: Answer, batch_size: int, part_size: int
+    ) -> Tensor:
+        theta = theta.clone().requires_grad_()
+        optimizer = torch.optim.SGD([theta], lr=0.1)
+        for batch in images.split(batch_size):
+            if clear == "batch":
+                optimizer.zero_grad()
+            parts = batch.split(part_size)
+            for part in parts:
+                if clear == "part":
+                    optimizer.zero_grad()
+                (loss_of(theta, part) * weight(part, batch, parts)).backward()
+                if step == "part":
+                    optimizer.step()
+            if clear == "late":
+                optimizer.zero_grad()
+            if step == "batch":
+                optimizer.step()
+        return theta.detach()
+
+    return trained
+
+
+def _share(part: Tensor, batch: Tensor, parts: Sequence[Tensor]) -> float:
+    return len(part) / len(batch)
+
+
+def _squared_error(theta: Tensor, images: Tensor) -> Tensor:
+    return (images @ theta - 1).square().mean()
+
+
+def _mixed_error(theta: Tensor, images: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(images @ theta).mean() + 0.5 * theta.square().sum()
+
+
+def _tested(code: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Answer:
+    """The bound from the average log-likelihood over samples of codes that are made so."""
+
+    def bound(log_likelihood: Answer, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+        likelihoods = log_likelihood(code(mean, log_std, noise))
+        return likelihoods.mean(0) - elbo.kl(Gaussian(mean, log_std))
+
+    return bound
+
+
+def _code(mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+    return mean + log_std.exp() * noise
+
+
+def _of_both(
+    combine: Callable[[Tensor, Tensor], Tensor],
+) -> Answer:
+    """What becomes of log-likelihoods (sample, image) and KLs (image) that are right."""
+    return lambda log_likelihood, mean, log_std, noise: combine(
+        log_likelihood(_code(mean, log_std, noise)), elbo.kl(Gaussian(mean, log_std))
+    )
+
+
+def _sampled_kl(log_likelihood: Answer, mean: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
+    z = _code(mean, log_std, noise)
+    log_ratio = (0.5 * z**2 - 0.5 * noise**2 - log_std).sum(-1)
+    return (log_likelihood(z) - log_ratio).mean(0)
+
+
+def _coins(z: Tensor) -> Tensor:
+    """Log-likelihood of three images of four pixels, each a coin."""
+    image = torch.tensor([[1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    logits = z @ torch.tensor([[2.0, -1.0, 0.5, 3.0], [0.3, 1.5, -2.0, 1.0]])
+    return (image * logits - torch.nn.functional.softplus(logits)).sum(-1)
+
+
+def _bell(z: Tensor) -> Tensor:
+    return -0.5 * (z - 0.7).square().sum(-1)
+
+
+_features = torch.linspace(0, 20, 26).sin().view(13, 2)
+_more_features = torch.linspace(1, 40, 33).cos().view(11, 3)
+_start = torch.tensor([0.4, -1.1])
+_means = torch.tensor([[0.5, -1.0], [1.2, 0.3], [-0.7, 0.9]])
+_spreads = torch.tensor([[-0.4, 0.3], [-1.0, -0.2], [0.2, -0.6]])
+_noise = 1.5 * torch.linspace(0, 47, 24).sin().view(4, 3, 2)
+
+EXERCISES = {
+    "5.1": Exercise(
+        "A step without a gradient",
+        "warm-up",
+        5,
+        answer=_unbiased_m / _unbiased_v**0.5,
+        within=0.004,
+        mistakes=[
+            Mistake(
+                0.0,
+                "The gradient is 0, but is m? (If yours is tiny and not 0: it is asked for in "
+                "units of η.)",
+            ),
+            Mistake(
+                1.0,
+                "The first step is of that size, whatever the gradient. Go through m and v once "
+                "more for the second.",
+            ),
+            Mistake(
+                -_unbiased_m / _unbiased_v**0.5,
+                "The size is right. The gradient that m remembers was positive: does θ go on, or "
+                "back?",
+            ),
+            Mistake(
+                _m / _v**0.5,
+                "Both averages began at 0, and these still lean towards it. What divides them?",
+            ),
+            Mistake(
+                (_m / 0.1) / (_v / 0.001) ** 0.5,
+                "The divisors are those of the first step. What is t now?",
+            ),
+            Mistake(
+                _unbiased_m / _v**0.5,
+                "m is freed of its bias, v is not: both are divided by something.",
+            ),
+            Mistake(
+                _m / _unbiased_v**0.5,
+                "v is freed of its bias, m is not: both are divided by something.",
+            ),
+            Mistake(_unbiased_m / _unbiased_v, "Look at what stands around v in the formula."),
+            Mistake(
+                0.3 / (1 - 0.9**2) / (0.009 / (1 - 0.999**2)) ** 0.5,
+                "m is still what the first step made it. What does a gradient of 0 do to it?",
+            ),
+            Mistake(
+                _unbiased_m,
+                "That is the average gradient alone, as in descent with momentum. Adam divides it.",
+            ),
+            Mistake(
+                1 + _unbiased_m / _unbiased_v**0.5,
+                "That is the way of both steps together. The second alone is asked for.",
+            ),
+        ],
+        hints=[
+            "After the first step m = 0.1 · 3 and v = 0.001 · 9. Put them through the formulas "
+            "with g = 0.",
+            "t is 2 now, so the divisors are 1 − 0.9² and 1 − 0.999².",
+            "The 3 cancels: you could have begun with a gradient of 1.",
+        ],
+        fact="Of a single gradient Adam makes a whole walk: with nothing but zeros after it the "
+        "weight coasts on for another 5 η. A weight whose gradient is None stays where it is.",
+    ),
+    "5.2": Exercise(
+        "A batch in parts",
+        "stretch",
+        10,
+        answer=_in_parts(_share),
+        probes=[
+            (_start, _features, _squared_error, 5, 2),
+            (torch.tensor([0.2, 0.9, -0.5]), _more_features, _mixed_error, 7, 3),
+        ],
+        mistakes=[
+            Mistake(
+                _in_parts(lambda part, batch, parts: 1),
+                "The gradients of the parts add up, so the more parts, the longer the step. What "
+                "should each part's loss be multiplied by?",
+            ),
+            Mistake(
+                _in_parts(lambda part, batch, parts: 1 / len(parts)),
+                "All parts count the same here, though the last has fewer images: the bug of the "
+                "thread.",
+            ),
+            Mistake(
+                _in_parts(lambda part, batch, parts: len(part)),
+                "These are steps on a batch's sum. The loss is a mean over its images.",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: len(part) / batch_size
+                )(theta, images, loss_of, batch_size, part_size),
+                "Right, but for the last batch: how many images has it?",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: len(part) / len(images)
+                )(theta, images, loss_of, batch_size, part_size),
+                "Each part counts by its share of all images. A step is on one batch.",
+            ),
+            Mistake(
+                _in_parts(_share, clear="never"),
+                "The weights of the parts are right. What does .grad hold when the second batch "
+                "begins?",
+            ),
+            Mistake(
+                _in_parts(_share, clear="part"),
+                "Only the last part of each batch is left in .grad when the step is taken.",
+            ),
+            Mistake(
+                _in_parts(lambda part, batch, parts: 1, clear="part", step="part"),
+                "That is training in smaller batches: a step for each part. How many steps should "
+                "a batch make?",
+            ),
+            Mistake(
+                _in_parts(_share, clear="part", step="part"),
+                "The shares are right, but each part makes a step, and the next part meets "
+                "weights that have moved.",
+            ),
+            Mistake(
+                _in_parts(_share, step="part"),
+                "It steps after each part, with the parts before it still in .grad.",
+            ),
+            Mistake(
+                _in_parts(_share, clear="late"),
+                "θ has not moved at all: is .grad still filled when the step is taken?",
+            ),
+        ],
+        hints=[
+            "Two loops: over images.split(batch_size), and in it over batch.split(part_size).",
+            "Of zero_grad, backward and step only one belongs in the inner loop.",
+            "Write a batch's mean loss as a sum over its images, then over its parts: with which "
+            "factor does a part's mean come in?",
+        ],
+        fact="It is called gradient accumulation. Plain descent shows every wrong factor; Adam "
+        "divides by the gradient's size and hides those that are the same at every step.",
+    ),
+    "5.3": Exercise(
+        "No noise when testing",
+        "core",
+        8,
+        answer=_tested(_code),
+        probes=[
+            (_coins, _means, _spreads, _noise),
+            (_bell, _means[:2].double(), _spreads[:2].double(), _noise[:, :2].double()),
+        ],
+        mistakes=[
+            Mistake(
+                lambda log_likelihood, mean, log_std, noise: (
+                    log_likelihood(mean) - elbo.kl(Gaussian(mean, log_std))
+                ),
+                "That is the snippet as it stands. The KL pays for a spread; which code does the "
+                "decoder get?",
+            ),
+            Mistake(
+                _tested(lambda mean, log_std, noise: mean + noise),
+                "Its codes have a standard deviation of 1, whatever log_std is.",
+            ),
+            Mistake(
+                _tested(lambda mean, log_std, noise: mean + log_std * noise),
+                "It takes log σ for σ.",
+            ),
+            Mistake(
+                _tested(lambda mean, log_std, noise: mean + (0.5 * log_std).exp() * noise),
+                "It halves log_std, as one would log σ². Here it is log σ.",
+            ),
+            Mistake(
+                _tested(lambda mean, log_std, noise: mean + (2 * log_std).exp() * noise),
+                "It stretches the noise by the variance.",
+            ),
+            Mistake(
+                _tested(lambda mean, log_std, noise: log_std.exp() * noise),
+                "Its codes lie around 0, not around the image's mean.",
+            ),
+            Mistake(
+                lambda log_likelihood, mean, log_std, noise: (
+                    log_likelihood(_code(mean, log_std, noise).mean(0))
+                    - elbo.kl(Gaussian(mean, log_std))
+                ),
+                "It averages the codes and decodes once, which leads back to the mean. What is to "
+                "be averaged?",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods[0] - kl),
+                "It uses the first sample only.",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods - kl),
+                "One bound for each sample and image: right so far. One for each image is asked "
+                "for.",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: (likelihoods - kl).mean()),
+                "It is one number. Over which of the two dimensions should it average?",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods.sum(0) - kl),
+                "Its log-likelihood grows with the number of samples.",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods.mean(0) + kl),
+                "The KL is a price: check its sign.",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: kl - likelihoods.mean(0)),
+                "That is the loss. The bound itself is asked for.",
+            ),
+            Mistake(
+                _of_both(
+                    lambda likelihoods, kl: (
+                        likelihoods.logsumexp(0) - math.log(len(likelihoods)) - kl
+                    )
+                ),
+                "It takes the log of an average likelihood. The ELBO has the average of the log.",
+            ),
+            Mistake(
+                _sampled_kl,
+                "An estimate of the same bound, with a KL from samples. The snippet's KL is "
+                "exact: keep it.",
+            ),
+        ],
+        hints=[
+            "The ELBO's first term is an average over z from q(z|x). Does the snippet draw any z?",
+            "z = μ + σ·ε of notebook 2 gives all samples at once, of the shape of the noise.",
+            "The samples are dimension 0 of what log_likelihood then returns.",
+        ],
+        fact="D. P. Kingma, who wrote the VAE paper with M. Welling, put this right in PyTorch's "
+        "own example himself. The wrong number may lie above the ELBO or below it.",
+    ),
+    "5.4": Exercise(
+        "Half-way between two codes",
+        "warm-up",
+        3,
+        answer=math.sqrt(0.5),
+        within=0.008,
+        mistakes=[
+            Mistake(
+                1.0,
+                "Averages of independent numbers spread less than the numbers. By how much?",
+            ),
+            Mistake(
+                0.5,
+                "Is it a variance? (Standard deviations of independent numbers do not add up; "
+                "variances do.)",
+            ),
+            Mistake(math.sqrt(2), "That is the spread of z + z′, which is not half-way yet."),
+            Mistake(
+                0.25,
+                "That is the variance which one of the two codes brings in. Next to it is another, "
+                "and a root is to be taken.",
+            ),
+            Mistake(2.0, "That is the variance of z + z′, neither halved nor a deviation."),
+            Mistake(0.0, "That is where half-way codes lie on average. How far do they spread?"),
+            Mistake(0.5**0.25, "Was a root taken of what was a standard deviation already?"),
+            Mistake(
+                math.sqrt(2) / 4,
+                "It looks as if the half went in twice: a factor of ½ in front of a variable is "
+                "squared in its variance, once.",
+            ),
+        ],
+        hints=[
+            "Half-way is ½z + ½z′. What is the variance of ½z?",
+            "Variances of independent variables add up.",
+            "A standard deviation is the root of a variance.",
+        ],
+        fact="Walks pass nearer to the centre than the prior's own draws lie: half-way the "
+        "squared length is 2.5 on average, not 5. With hundreds of dimensions hardly any draw "
+        "lies so far in, and some walk along a sphere instead (White 2016, arXiv:1609.04468).",
+    ),
+    "5.5": Exercise(
+        "A budget in bits",
+        "core",
+        4,
+        answer=0.16 * 784 * math.log(2) - 20,
+        within=0.5,
+        mistakes=[
+            Mistake(
+                0.16 * 784 * math.log(2),
+                "That is the whole bill, in nats. Which part of it is spoken for?",
+            ),
+            Mistake(
+                0.16 * 784, "That is the whole bill, in bits. Nats are asked for, and one part."
+            ),
+            Mistake(
+                0.16 * 784 - 20,
+                "It takes nats from bits: which of the two must be converted first?",
+            ),
+            Mistake(
+                0.16 * 784 - 20 / math.log(2),
+                "The right amount, in bits. It is asked for in nats.",
+            ),
+            Mistake(
+                0.16 * 784 * math.log(2) + 20,
+                "Rate and distortion add up to the bill. Here the bill is known.",
+            ),
+            Mistake(
+                (0.16 * 784 - 20) * math.log(2),
+                "The rate was in nats already, and is converted once more.",
+            ),
+            Mistake(
+                0.16 * 784 / math.log(2) - 20,
+                "One nat is more than one bit. Are there then more nats or fewer in the bill?",
+            ),
+            Mistake(
+                0.16 * math.log(2) - 20,
+                "The budget is for a pixel, the rate for an image: how many pixels has one?",
+            ),
+            Mistake(
+                0.16 * 784 * math.log10(2) - 20,
+                "The logarithm of a nat is the natural one; this looks like base 10.",
+            ),
+            Mistake(
+                -(0.16 * 784 * math.log(2) - 20),
+                "The size is right. A distortion is minus the log-likelihood: which sign has it?",
+            ),
+        ],
+        hints=[
+            "How many bits may an image cost?",
+            "The section divides nats by log 2 to get bits. Here it goes the other way.",
+            "Rate + distortion = −ELBO, all three in nats.",
+        ],
+        fact="Papers give nats per image or bits per dimension; for 28 × 28 pixels 0.01 bits per "
+        "dimension are 5.4 nats, so two digits of the one hide a good deal of the other.",
+    ),
+}
