@@ -1,7 +1,9 @@
 # `make help` lists the targets. Variables:
 #   PYTHON=python3.12   the Python that .venv is made from (3.10 or newer)
 #   TORCH=cpu           torch without CUDA, from PyTorch's own CPU wheels (for Linux; saves 5 GB)
+#   VERSIONS=oldest     the oldest versions that pyproject.toml allows, instead of the newest
 PYTHON ?= python3
+VERSIONS ?= $(or $(shell cat .venv/versions 2>/dev/null),newest)
 TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),default)
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
@@ -14,7 +16,9 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=200 --nbval-kernel-sta
 
 # A .venv that was moved here, or holds the other torch, is stale whatever its date.
 $(if $(filter cpu default,$(TORCH)),,$(error TORCH is cpu or default, not "$(TORCH)"))
-STAMP := $(CURDIR) $(TORCH)
+$(if $(filter oldest newest,$(VERSIONS)),,$(error VERSIONS is oldest or newest, not "$(VERSIONS)"))
+PINS := $(if $(filter oldest,$(VERSIONS)),--constraint .venv/oldest.txt)
+STAMP := $(CURDIR) $(TORCH)$(if $(PINS), oldest)
 ifneq ($(shell cat .venv/ready 2>/dev/null),$(STAMP))
 FORCE := renew
 endif
@@ -25,7 +29,7 @@ export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAE
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test offline lint unit notebooks lab refresh workshop measure bench clean renew
+.PHONY: help run test offline lint unit notebooks lab refresh workshop links measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -64,6 +68,10 @@ refresh: $(READY)  ## execute the notebooks in place, make the solved ones, norm
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
 	@$(BIN)/python tools/workshop.py
 
+links: $(READY)  ## follow every link of the texts and the notebooks (needs the network)
+	$(BIN)/python -m pip install --quiet pytest-check-links
+	$(BIN)/python -m pytest -p no:cacheprovider --check-links --check-links-ignore '127\.0\.0\.1|your-|<' README.md CONTRIBUTING.md docs benchmarks/README.md $(NOTEBOOKS)
+
 measure: $(READY)  ## train the variants that notebook 5 compares, on MNIST and glyphs (minutes)
 	$(BIN)/python -m benchmarks.objectives
 
@@ -77,9 +85,11 @@ $(READY): pyproject.toml Makefile $(FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name one with make PYTHON=...")'
 	@echo "Setting up .venv (once; torch is large, so this can take some minutes)"
 	@if [ -n "$(FORCE)" ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --clear .venv; fi
-	@if [ "$(TORCH)" = cpu ]; then echo "  torch and torchvision, CPU only"; $(call quietly,$(BIN)/python -m pip install torch torchvision --index-url $(CPU_WHEELS)); fi
-	@echo "  vaelib and what it needs"; $(call quietly,$(BIN)/python -m pip install --editable '.[dev]')
+	@if [ "$(VERSIONS)" = oldest ]; then $(PYTHON) tools/oldest.py >.venv/oldest.txt; fi
+	@if [ "$(TORCH)" = cpu ]; then echo "  torch and torchvision, CPU only"; $(call quietly,$(BIN)/python -m pip install torch torchvision $(PINS) --index-url $(CPU_WHEELS)); fi
+	@echo "  vaelib and what it needs"; $(call quietly,$(BIN)/python -m pip install --editable '.[dev]' $(PINS))
 	@echo "$(TORCH)" >.venv/torch
+	@echo "$(VERSIONS)" >.venv/versions
 	@echo "$(STAMP)" >$@
 
 quietly = $(1) >.venv/setup.log 2>&1 || { cat .venv/setup.log; echo "Set-up failed; the lines above say why. Mend that, then run make again."; exit 1; }

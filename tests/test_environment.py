@@ -114,3 +114,36 @@ def test_the_issue_form_for_failures_asks_for_the_doctors_text():
     (doctor,) = (field for field in form["body"] if field["id"] == "doctor")
     assert "python -m vaelib doctor" in doctor["attributes"]["description"]
     assert doctor["validations"]["required"]
+
+
+def test_the_oldest_versions_are_those_of_every_dependency(project):
+    done = subprocess.run(
+        [sys.executable, str(HOME / "tools" / "oldest.py")], capture_output=True, text=True
+    )
+    expected = [f"{name}=={bound[2:]}.*" for name, bound in bounds(project["dependencies"]).items()]
+    assert done.stdout.split() == expected
+
+
+WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_pin_actions_have_least_permissions_and_a_time_limit(path):
+    text = path.read_text()
+    used = re.findall(r"uses: *(\S+)", text)
+    assert used
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 90
+
+
+def test_workflows_run_make_targets_that_there_are():
+    makefile = (HOME / "Makefile").read_text()
+    called = {
+        target for path in WORKFLOWS for target in re.findall(r"run: make (\w+)", path.read_text())
+    }
+    assert called == {"test", "offline", "links"}
+    for target in called:
+        assert re.search(rf"^{target}: ", makefile, re.MULTILINE)
