@@ -1,7 +1,7 @@
 """Explorer of notebook 6: log p(x) from k codes, and what their weights are."""
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -94,7 +94,7 @@ def effective(share: Float[Tensor, " sample"]) -> float:
     return 1 / share.square().sum().item()
 
 
-@cache
+@lru_cache(maxsize=4)  # a new draw needs no old one
 def _noise(seed: int, count: int) -> Float[Tensor, " sample"]:
     return torch.randn(count, generator=Generator().manual_seed(seed), dtype=torch.float64)
 
