@@ -91,8 +91,8 @@ class TestSpeed:
         model = TINY.model()
         alone = products(contenders.forward_floor(TINY, 30, 60, 1))
         assert products(lambda: speed.evaluate(model, pixels, batch_size=30)) == alone
-        alone = products(contenders.forward_floor(TINY, 1980, 60, 66))
-        settings = {"protocol": "threshold", "samples": 66}
+        alone = products(contenders.forward_floor(TINY, 480, 60, 64))
+        settings = {"protocol": "threshold", "samples": 64}
         assert products(lambda: speed.score(model, pixels, **settings)) == alone
 
     def test_all_train_the_same_network(self, pixels, folder):
