@@ -5,7 +5,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-COLORS = {"floor": "#999999", "bare": "#56B4E9", "vaelib": "#0072B2", "usual": "#D55E00"}
+from vaelib import plotting
+
+COLORS = {
+    "floor": plotting.GREY,
+    "bare": plotting.PURPLE,
+    "vaelib": plotting.BLUE,
+    "usual": plotting.ORANGE,
+}
 CONTENDERS = {
     "floor": "matrix products alone (floor)",
     "bare": "a bare PyTorch script",
@@ -159,7 +166,7 @@ def _growth(axes, row: dict, label: str) -> None:
     medians = [found["median"] for found in row["seconds"].values()]
     axes.loglog(sizes, medians, "o-", color=COLORS["vaelib"])
     linear = [medians[-1] * size / sizes[-1] for size in sizes]
-    axes.loglog(sizes, linear, ":", color="#666666", label="proportional")
+    axes.loglog(sizes, linear, ":", color=plotting.GREY, label="proportional")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=30, size=8)
     axes.minorticks_off()
     axes.set(title=f"exponent {row['exponent']['median']:.2f}", xlabel=label)

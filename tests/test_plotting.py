@@ -1,7 +1,12 @@
+import re
+from pathlib import Path
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import nbformat
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from vaelib import plotting
@@ -88,3 +93,58 @@ def test_the_architecture_names_its_sizes():
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count("784") == texts.count("500") == 2
     assert "2 × 5" in texts
+
+
+def contrast(colour, opacity=1.0):
+    """Contrast of a colour with white, between 1 and 21, as WCAG 2.2 defines it."""
+    light = torch.tensor(to_rgb(colour), dtype=torch.float64) * opacity + 1 - opacity
+    linear = torch.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (0.05 + linear @ torch.tensor([0.2126, 0.7152, 0.0722]).double()).item()
+
+
+def test_the_contrast_is_that_of_the_guidelines():
+    assert contrast("black") == pytest.approx(21)
+    assert contrast("white") == pytest.approx(1)
+    assert contrast("#767676") == pytest.approx(4.54, abs=0.01)
+    assert contrast("#767676") > 4.5 > contrast("#777777")  # the guidelines' own example
+    assert contrast("black", 0.5) == pytest.approx(contrast("#808080"), rel=0.01)
+
+
+def test_colours_stand_out_from_white():
+    named = {k: v for k, v in vars(plotting).items() if k.isupper() and str(v).startswith("#")}
+    assert set(named) == {"BLUE", "ORANGE", "GREEN", "PURPLE", "BLACK", "GREY"}
+    for name, colour in named.items():
+        assert contrast(colour) >= 3, name
+    assert contrast(plotting.GREY) >= 4.5
+    assert len(set(plotting.DIGITS)) == 10
+    for colour in plotting.DIGITS:
+        assert contrast(colour, plotting.OPACITY) >= 3, colour
+    for entry in plotting.STYLE["axes.prop_cycle"]:
+        assert entry["color"] in named.values()
+
+
+FRAMES = {"#bbbbbb", "#dddddd", "#c4c4c4", "white", "none", "0.9"}  # they carry no meaning alone
+
+
+def test_what_is_drawn_takes_these_colours():
+    """No colour is written out elsewhere but for frames, grids, grounds and dark greys."""
+    home = Path(__file__).resolve().parent.parent
+    paths = [*home.glob("vaelib/**/*.py"), *home.glob("notebooks/*.ipynb")]
+    written = re.compile(
+        r"""(?:color|colour|fc|ec|mec|facecolor|edgecolor)\\?["']?[=:] ?\\?["']([^"'\\]+)"""
+        r"""|["'](#[0-9A-Fa-f]{6})["']|get_cmap\((?:name|["'](\w+)["'])"""
+    )
+    seen = 0
+    for path in paths:
+        if path.name == "plotting.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = nbformat.reads(text, as_version=4).cells
+            text = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        for found in written.finditer(text):
+            colour = next(filter(None, found.groups()), "gray")
+            seen += 1
+            if colour not in FRAMES and not colour.startswith("gray"):
+                assert contrast(colour) >= 3, (path.name, found[0])
+    assert seen > 10

@@ -63,12 +63,12 @@ def scatter_digits(
     axes: Axes, codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]
 ) -> None:
     """Draw codes, a colour a digit, and each digit's number where the middle of its codes lies."""
-    palette = plt.get_cmap("tab10")
-    axes.scatter(*codes.T, s=5, color=palette(labels.long().numpy()), alpha=0.45, lw=0)
+    colours = [plotting.DIGITS[label] for label in labels.tolist()]
+    axes.scatter(*codes.T, s=5, color=colours, alpha=plotting.OPACITY, lw=0)
     digits = labels.unique().tolist()
     middles = torch.stack([codes[labels == digit].median(0).values for digit in digits])
     for digit, (x, y) in zip(digits, apart(middles, LABEL).tolist(), strict=True):
-        box = {"fc": "white", "ec": palette(digit), "pad": 1.2, "lw": 1.2, "alpha": 0.85}
+        box = {"fc": "white", "ec": plotting.DIGITS[digit], "pad": 1.2, "lw": 1.2, "alpha": 0.85}
         axes.text(x, y, str(digit), ha="center", va="center", size=10, weight="bold", bbox=box)
 
 
