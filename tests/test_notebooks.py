@@ -166,13 +166,76 @@ def test_bands_are_given_for_mnist_and_for_glyphs(code):
             assert "glyphs=" in call, call
 
 
-def test_every_figure_is_told_in_words_next_to_it(notebook):
+def untold_figures(notebook):
+    """The sources of cells that draw, without a paragraph in italics near that says what is drawn.
+
+    Of two cells that draw one after the other, one paragraph may tell both.
+    """
+    untold = []
     for i, cell in enumerate(notebook.cells):
-        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-        if pictures:
-            assert any(c.cell_type == "markdown" for c in notebook.cells[i + 1 : i + 3]), (
-                cell.source
-            )
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            near = [c.source for c in notebook.cells[i + 1 : i + 3] if c.cell_type == "markdown"]
+            if not any(re.search(r"^\*(?!\*)[^*]{40,}\*(?!\*)", text, re.M) for text in near):
+                untold.append(cell.source)
+    return untold
+
+
+def test_every_figure_is_told_in_words_next_to_it(notebook):
+    assert untold_figures(notebook) == []
+
+
+def test_a_figure_that_is_not_told_is_found(notebook):
+    first = re.compile(r"^\*(?!\*)[^*]{40,}\*(?!\*)", re.M)
+    told = [c for c in notebook.cells if c.cell_type == "markdown" and first.search(c.source)]
+    assert told
+    for cell in told:
+        cell.source = first.sub("**What to notice.** This picture is beautiful.", cell.source)
+    drawn = [
+        c
+        for c in notebook.cells
+        if any("image/png" in o.get("data", {}) for o in c.get("outputs", []))
+    ]
+    assert len(untold_figures(notebook)) == len(drawn) > 2
+
+
+def wrong_headings(notebook):
+    """Headings that break the tree: a level skipped, a second title, twins under one parent."""
+    wrong, path = [], []
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            continue
+        prose = re.sub(r"^```.*?^```", "", cell.source, flags=re.M | re.S)
+        for marks, title in re.findall(r"^(#+) (.+)$", prose, re.M):
+            level = len(marks)
+            if level > len(path) + 1 or (level == 1 and path):
+                wrong.append(title)
+            path = path[: level - 1]
+            siblings = path[-1][1] if path else set()
+            if title in siblings:
+                wrong.append(title)
+            siblings.add(title)
+            path.append((title, set()))
+    return wrong
+
+
+def test_headings_are_a_tree(notebook):
+    assert wrong_headings(notebook) == []
+
+
+@pytest.mark.parametrize(
+    ("headings", "wrong"),
+    [
+        (["# A", "## B", "### C", "## D", "### C"], []),
+        (["# A", "### C"], ["C"]),
+        (["## B"], ["B"]),
+        (["# A", "# B"], ["B"]),
+        (["# A", "## B", "## B"], ["B"]),
+        (["# A", "```\n# a comment\n```", "## B"], []),
+    ],
+)
+def test_a_tree_with_a_missing_level_or_twins_is_found(headings, wrong):
+    cells = [nbformat.v4.new_markdown_cell(heading) for heading in headings]
+    assert wrong_headings(nbformat.v4.new_notebook(cells=cells)) == wrong
 
 
 def test_it_opens_and_closes_as_all_do(notebook, path):

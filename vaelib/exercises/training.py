@@ -104,6 +104,8 @@ _means = torch.tensor([[0.5, -1.0], [1.2, 0.3], [-0.7, 0.9]])
 _spreads = torch.tensor([[-0.4, 0.3], [-1.0, -0.2], [0.2, -0.6]])
 _noise = 1.5 * torch.linspace(0, 47, 24).sin().view(4, 3, 2)
 
+_open = 0.75 * math.log(4 / 3) + 0.25 * math.log(4)  # nats: the entropy of a coin of ¾
+
 EXERCISES = {
     "5.1": Exercise(
         "A step without a gradient",
@@ -247,6 +249,7 @@ EXERCISES = {
         probes=[
             (_coins, _means, _spreads, _noise),
             (_bell, _means[:2].double(), _spreads[:2].double(), _noise[:, :2].double()),
+            (_bell, _means.T, _spreads.T, 1.5 * torch.linspace(0, 37, 30).sin().view(5, 2, 3)),
         ],
         mistakes=[
             Mistake(
@@ -332,44 +335,56 @@ EXERCISES = {
         "own example himself. The wrong number may lie above the ELBO or below it.",
     ),
     "5.4": Exercise(
-        "Half-way between two codes",
-        "warm-up",
-        3,
-        answer=math.sqrt(0.5),
-        within=0.008,
+        "What a code leaves open",
+        "core",
+        5,
+        answer=20 * _open,
+        within=0.1,
         mistakes=[
+            Mistake(_open, "That is what one of the pixels pays. How many differ?"),
             Mistake(
-                1.0,
-                "Averages of independent numbers spread less than the numbers. By how much?",
+                20 * math.log(2),
+                "That is the price under coins of ½. The two images are not equally probable: "
+                "which coin is better?",
             ),
             Mistake(
-                0.5,
-                "Is it a variance? (Standard deviations of independent numbers do not add up; "
-                "variances do.)",
+                20 * _open / math.log(2),
+                "That is the right amount, but in bits. The course counts in nats.",
             ),
-            Mistake(math.sqrt(2), "That is the spread of z + z′, which is not half-way yet."),
             Mistake(
-                0.25,
-                "That is the variance which one of the two codes brings in. Next to it is another, "
-                "and a root is to be taken.",
+                20 * math.log(4 / 3),
+                "That is the bill when the likelier image comes. What of the other times?",
             ),
-            Mistake(2.0, "That is the variance of z + z′, neither halved nor a deviation."),
-            Mistake(0.0, "That is where half-way codes lie on average. How far do they spread?"),
-            Mistake(0.5**0.25, "Was a root taken of what was a standard deviation already?"),
             Mistake(
-                math.sqrt(2) / 4,
-                "It looks as if the half went in twice: a factor of ½ in front of a variable is "
-                "squared in its variance, once.",
+                20 * math.log(4),
+                "That is the bill when the less likely image comes. What of the other times?",
+            ),
+            Mistake(
+                5.0,
+                "That many pixels are wrong on average if the likelier image is always given. A "
+                "decoder so sure would pay without limit for each of them.",
+            ),
+            Mistake(
+                784 * _open,
+                "That charges all pixels. Where the two images agree, what does a sure coin pay?",
+            ),
+            Mistake(
+                0.0,
+                "Sharp coins, those of the likelier image, pay nothing when it comes; and when "
+                "the other one does?",
+            ),
+            Mistake(
+                -20 * _open,
+                "That is the log-likelihood. What is paid is its negative.",
             ),
         ],
         hints=[
-            "Half-way is ½z + ½z′. What is the variance of ½z?",
-            "Variances of independent variables add up.",
-            "A standard deviation is the root of a variance.",
+            "One coin answers for both images. What is best for it is how often its pixel is ink.",
+            "Take a pixel that is ink in the likelier image alone: it is ink in ¾ of the cases.",
+            "It pays −log ¾ in three cases of four and −log ¼ in the fourth; twenty such pixels.",
         ],
-        fact="Walks pass nearer to the centre than the prior's own draws lie: half-way the "
-        "squared length is 2.5 on average, not 5. With hundreds of dimensions hardly any draw "
-        "lies so far in, and some walk along a sphere instead (White 2016, arXiv:1609.04468).",
+        fact="To be told which of the two images it is would cost 0.56 nats, once. Coins that fall "
+        "on their own pay it for each of the twenty pixels: that is the price of blur.",
     ),
     "5.5": Exercise(
         "A budget in bits",
