@@ -57,3 +57,13 @@ def test_exercises_and_sections_that_the_guide_names_exist():
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)\)", GUIDE))
 def test_its_links_lead_somewhere(link):
     assert (HOME / "docs" / link).exists()
+
+
+def test_every_misunderstanding_has_its_thread_its_exercise_and_a_sentence_that_helps():
+    table = GUIDE.partition("## Misunderstandings to expect")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith('| "')]
+    assert len(rows) >= 8
+    for said, helps, where in rows:
+        assert re.search(r"\]\(https://github\.com/[^)]+/(issues|pull)/\d+\)", helps), said
+        assert re.search(r"[.?]", helps.partition("[")[0]), said
+        assert re.search(r"\b[1-6]\.[1-5]\b", where), said

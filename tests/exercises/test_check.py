@@ -1,7 +1,9 @@
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from vaelib import exercises
+from vaelib import elbo, exercises
+from vaelib.encoder import Gaussian
 from vaelib.exercises import EXERCISES
 
 
@@ -32,7 +34,8 @@ def test_hints_come_one_at_a_time_and_begin_again(capsys):
     for _ in range(len(hints) + 1):
         exercises.hint("4.1")
     said = capsys.readouterr().out.splitlines()
-    assert [line.partition(": ")[2] for line in said] == [*hints, hints[0]]
+    last = f"{hints[-1]} (That was the last one.)"
+    assert [line.partition(": ")[2] for line in said] == [*hints[:-1], last, hints[0]]
     assert said[0].startswith(f"4.1, hint 1 of {len(hints)}")
 
 
@@ -40,6 +43,26 @@ def test_hints_come_one_at_a_time_and_begin_again(capsys):
 def test_an_unknown_name_is_an_error_that_lists_what_there_is(ask):
     with pytest.raises(ValueError, match=r"no exercise is called '9\.9'; there is .*4\.1, 4\.2"):
         ask()
+
+
+def test_a_number_is_a_name_as_well(capsys):
+    exercises.hint(4.3)
+    assert capsys.readouterr().out.startswith("4.3, hint 1 of 3")
+
+
+def test_a_picture_is_drawn_where_there_is_one():
+    plt.close("all")
+    exercises.picture("4.4")
+    (axes,) = plt.figure(plt.get_fignums()[0]).axes
+    named = [line for line in axes.lines if not line.get_label().startswith("_")]
+    assert [line.get_label() for line in named] == ["A", "B", "C", "D"]
+    std = torch.as_tensor(named[0].get_xdata())
+    right, mean = named["ABCD".index(EXERCISES["4.4"].answer[0])], torch.zeros(len(std), 1)
+    expected = elbo.kl(Gaussian(mean, std.log()[:, None]))
+    assert torch.allclose(torch.as_tensor(right.get_ydata()), expected, atol=1e-5)
+    plt.close("all")
+    with pytest.raises(ValueError, match=r"exercise 4\.1 has no picture"):
+        exercises.picture("4.1")
 
 
 def test_an_answer_cannot_change_the_probes():
@@ -65,7 +88,16 @@ class TestEveryExercise:
             assert len(exercise.mistakes) >= 6, name
             assert 2 <= len(exercise.hints) <= 4, name
             assert callable(exercise.answer) == bool(exercise.probes), name
-            assert callable(exercise.answer) == (exercise.within == 0), name
+            assert isinstance(exercise.answer, int | float) == (exercise.within > 0), name
+            assert isinstance(exercise.answer, str) == bool(exercise.picture), name
+
+    def test_no_size_is_the_same_in_all_probes(self):
+        """Else a constant instead of a size, or a mean instead of half a sum, would pass."""
+        for name, exercise in EXERCISES.items():
+            for given in zip(*exercise.probes, strict=True):
+                shapes = [value.shape for value in given if isinstance(value, torch.Tensor)]
+                for sizes in zip(*shapes, strict=True):
+                    assert len(set(sizes)) > 1, (name, shapes)
 
     def test_names_count_up_within_a_notebook(self):
         numbers = [tuple(map(int, name.split("."))) for name in EXERCISES]

@@ -128,7 +128,7 @@ WRONG = {
         (from_probabilities, "what is 1 − x"),
         (lambda s, logits: -signs_by_logaddexp(s, logits), "what the image costs"),
         (lambda s, logits: signs_by_logaddexp(s, -logits), "the negative of the image"),
-        (lambda s, logits: signs_by_logaddexp(s, logits) / 6, "averages over the pixels"),
+        (lambda s, logits: signs_by_logaddexp(s, logits) / s.shape[1], "averages over the pixels"),
         (lambda s, logits: signs_by_logaddexp(s, logits).sum(), "one number for the whole batch"),
         (lambda s, logits: F.logsigmoid(s * logits), "each pixel's log-probability"),
         (lambda s, logits: s @ logits, "stops with RuntimeError"),

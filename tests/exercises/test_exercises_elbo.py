@@ -48,14 +48,15 @@ def bound_by_hand(log_joint, mean, std, noise):
 
 
 RIGHT = {
-    "4.3": [9.04, torch.tensor(9.0379), np.float64(9.03), 9.038],
+    "4.3": [9.04, 9.0, 9.0129, torch.tensor(9.0379), np.float64(9.03), 9.038],
     "4.1": [kl_by_distributions, kl_in_numpy, kl_by_a_loop],
-    "4.4": [
+    "4.5": [
         lambda a, b: -torch.mean(torch.sum(a, -1) - torch.sum(b, -1)),
         lambda a, b: (b.sum() - a.sum()) / len(a),
         lambda a, b: float(np.mean([y.sum() - x.sum() for x, y in zip(a, b, strict=True)])),
     ],
     "4.2": [bound, bound_by_hand],
+    "4.4": ["DABC", "d, a, b, c", ["D", "A", "B", "C"], "D A B C"],
 }
 WRONG = {
     "4.3": [
@@ -67,6 +68,8 @@ WRONG = {
         (2.525, "base 10"),
         (13.04, "in bits"),
         (9.26, "square of 0.1"),
+        (3.506, "0.1 taken for σ²"),
+        (-13.99, "Which sign has the logarithm"),
         (3.0, "too small"),
         (500, "too large"),
         (math.inf, "no finite number"),
@@ -86,9 +89,12 @@ WRONG = {
         (lambda m, s: kl_by_distributions(m, s).sum(), "one number for the whole batch"),
         (lambda m, s: kl_by_distributions(m, s).mean(), "averaged over the batch already"),
         (lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v), "each dimension's KL"),
-        (lambda m, s: kl_by_distributions(m, s) * 3, "The shape and the signs are right"),
-        (lambda m, s: kl_by_distributions(m, s).log(), "infinite or no numbers"),
-        (lambda m, s: -kl_by_distributions(m, s) * 3, "wrong sign"),
+        (lambda m, s: kl_by_distributions(m, s) * 3, "Where it is furthest off it gives"),
+        (lambda m, s: kl_by_distributions(m, s).log(), "gives -inf, and 0 is right"),
+        (kl_of(lambda m, v, var: 0.5 * (m**2 + var - 1 - 2 * v)), "has the 2 in it already"),
+        (lambda m, s: kl_by_distributions(m, s) / math.log(2), "in bits"),
+        (lambda m, s: kl_by_distributions(m, s) * 2 / m.size(1), "Where it is furthest off"),
+        (lambda m, s: -kl_by_distributions(m, s) * 3, "it gives -8.327, and 2.776 is right"),
         (lambda m, s: kl_by_distributions(m, s)[:, None], "returns shape"),
         (lambda m, s: None, "has it a return"),
         (lambda m, s: m @ s, "stops with RuntimeError"),
@@ -96,8 +102,10 @@ WRONG = {
         (3.0, "A function is asked for, and this is float"),
         (lambda m, s: "seven", "returns str, expected numbers"),
     ],
-    "4.4": [
+    "4.5": [
         (lambda a, b: b.mean() - a.mean(), "as it stands"),
+        (lambda a, b: b.mean() * b.size(1) / a.size(1) - a.mean(), "times too small"),
+        (lambda a, b: 3 * b.mean() - 12 * a.mean(), "Where it is furthest off"),
         (lambda a, b: b.sum() - a.sum(), "grows with the batch"),
         (lambda a, b: b.sum(-1).mean() - a.mean(), "The pixels are still averaged"),
         (lambda a, b: b.mean() - a.sum(-1).mean(), "The KL is still averaged"),
@@ -131,9 +139,33 @@ WRONG = {
             "log of the average",
         ),
         (
+            lambda j, m, s, e: (
+                (j(m + s * e) - Normal(0.0, 1.0).log_prob(m + s * e)).mean()
+                - kl_divergence(Normal(m, s), Normal(0.0, 1.0))
+            ),
+            "with the closed form",
+        ),
+        (
             lambda j, m, s, e: (Normal(m, s).log_prob(m + s * e) - j(m + s * e)).mean(),
             "That is the loss",
         ),
+    ],
+    "4.4": [
+        ("ADBC", "1 and 2 have changed places"),
+        ("b a d c", "1 and 3 have changed places"),
+        ("CABD", "1 and 4 have changed places"),
+        ("DBAC", "2 and 3 have changed places"),
+        (("D", "C", "B", "A"), "2 and 4 have changed places"),
+        ("DACB", "3 and 4 have changed places"),
+        ("BCDA", "from 1 to 4, and name the curve of each"),
+        ("ABCD", "0 of 4 are matched"),
+        ("DCAB", "1 of 4 is matched"),
+        ("DABB", "once"),
+        ("D", "once"),
+        ("", "once"),
+        (4, "Letters are asked for"),
+        ([1, 2, 3, 4], "Letters are asked for"),
+        (None, "Letters are asked for"),
     ],
 }
 

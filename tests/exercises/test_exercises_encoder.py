@@ -213,7 +213,7 @@ WRONG = {
         (gradients(less_others, lambda e, s: (e / s, (e**2 - 1) / s)), "the gradient for σ"),
         (gradients(lambda y: less_others(y) / y.std()), "divides by the spread"),
         (gradients_at_the_noise, "It wants the code"),
-        (lambda f, m, s, e: gradients_by_covariance(f, m, s, e)[0], "returns shape ()"),
+        (lambda f, m, s, e: gradients_by_covariance(f, m, s, e)[0], "returns one number"),
     ],
     "2.5": [
         (20_490, "at 28 × 28"),

@@ -101,7 +101,7 @@ WRONG = {
         (lambda w: entropy(w).exp(), "entropy"),
         (lambda w: w.sum(0) ** 2 / w.square().sum(0), "takes the logarithms for the weights"),
         (lambda w: 1 / (2 * (w - w.max(0).values)).exp().sum(0), "do not add up to 1"),
-        (lambda w: 2 * worth_by_logarithms(w), "The shape and the signs are right"),
+        (lambda w: 2 * worth_by_logarithms(w), "Where it is furthest off it gives"),
         (lambda w: worth_by_logarithms(w)[:, None], "returns shape"),
     ],
     "6.3": [

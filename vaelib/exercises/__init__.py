@@ -14,12 +14,12 @@ EXERCISES: Mapping[str, Exercise] = {
     for name, exercise in notebook.EXERCISES.items()
 }
 
-__all__ = ["EXERCISES", "Exercise", "check", "hint"]
+__all__ = ["EXERCISES", "Exercise", "check", "hint", "picture"]
 
 _asked: dict[str, int] = {}
 
 
-def check(name: str, answer: object) -> None:
+def check(name: str | float, answer: object) -> None:
     """Say whether `answer` is right, and if not, what its mistake hints at.
 
     Raises ValueError if no exercise has this name.
@@ -35,15 +35,28 @@ def check(name: str, answer: object) -> None:
     print(f"{name} ✗ {found}" if found else f"{name} ✓ Right. {exercise.fact}")
 
 
-def hint(name: str) -> None:
+def hint(name: str | float) -> None:
     """Print the next hint for an exercise; after the last one they begin again."""
-    hints = _find(name).hints
+    hints, name = _find(name).hints, str(name)
     at = _asked.get(name, 0) % len(hints)
     _asked[name] = at + 1
-    print(f"{name}, hint {at + 1} of {len(hints)}: {hints[at]}")
+    last = " (That was the last one.)" if at + 1 == len(hints) else ""
+    print(f"{name}, hint {at + 1} of {len(hints)}: {hints[at]}{last}")
 
 
-def _find(name: str) -> Exercise:
+def picture(name: str | float) -> None:
+    """Draw the picture that an exercise asks to explain.
+
+    Raises ValueError if no exercise has this name, or if it has no picture.
+    """
+    draw = _find(name).picture
+    if draw is None:
+        raise ValueError(f"exercise {name} has no picture; its text is in its notebook")
+    draw()
+
+
+def _find(name: str | float) -> Exercise:
+    name = str(name)  # 4.1 is as clear as "4.1"
     if name not in EXERCISES:
         raise ValueError(f"no exercise is called {name!r}; there is {', '.join(EXERCISES)}")
     return EXERCISES[name]

@@ -165,7 +165,11 @@ EXERCISES = {
         "core",
         5,
         answer=_views,
-        probes=[(_coins, _noise), (_coins[:2], _noise[1:4, :2])],
+        probes=[
+            (_coins, _noise),
+            (_coins[:2], _noise[1:4, :2]),
+            (_coins[:, 1:], _noise[:4, :, 1:]),
+        ],
         mistakes=[
             Mistake(
                 lambda intensity, noise: _views(intensity, noise[:1]).repeat(len(noise), 1, 1),

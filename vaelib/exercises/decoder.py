@@ -46,7 +46,7 @@ EXERCISES = {
         "warm-up",
         3,
         answer=lambda coins: (coins > 0.5).float(),
-        probes=[(_coins,), (_coins[1:].double(),)],
+        probes=[(_coins,), (_coins[1:].double(),), (_coins[:, 2:],)],
         mistakes=[
             Mistake(
                 lambda coins: coins,
@@ -105,7 +105,7 @@ EXERCISES = {
         "core",
         6,
         answer=_sum_of(_of_signs),
-        probes=[(_signs, _mild), (_signs, _wild)],
+        probes=[(_signs, _mild), (_signs, _wild), (_signs[:1, :4], _mild[:1, :4])],
         mistakes=[
             Mistake(
                 _sum_of(lambda s, logits: s * logits - F.softplus(logits)),
@@ -303,7 +303,11 @@ EXERCISES = {
         "stretch",
         8,
         answer=_score_all,
-        probes=[(_three_images, _three_codes), (_three_images[:1], _four_codes)],
+        probes=[
+            (_three_images, _three_codes),
+            (_three_images[:1], _four_codes),
+            (_three_images[:, :5], _three_codes[:, :5]),
+        ],
         mistakes=[
             Mistake(
                 lambda images, logits: _score_all(images, logits).T,

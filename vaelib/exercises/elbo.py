@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from vaelib import elbo
+from vaelib import elbo, plotting
 from vaelib.encoder import Gaussian
 from vaelib.exercises.judging import Answer, Exercise, Mistake, Number
 
@@ -33,11 +34,33 @@ def _toy_joint(z: Tensor) -> Tensor:
     return _log_normal(z, 0.0, 1.0) + _log_normal(torch.ones_like(z), z, 0.5)
 
 
+def _draw_four_bills() -> None:
+    std = torch.linspace(0.08, 3, 300)
+    curves = {
+        "A": 0.5 * (std - 1 - std.log()),
+        "B": 0.5 * (std**-2 - 1 + 2 * std.log()),
+        "C": 0.5 * (std**2 - 1 + 2 * std.log()),
+        "D": 0.5 * (std**2 - 1 - 2 * std.log()),
+    }
+    axes = plt.figure(figsize=(8, 3.6)).add_subplot()
+    axes.axhline(0, color=plotting.GREY, lw=1)
+    for (name, curve), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=True):
+        axes.plot(std, curve, line, color=plotting.BLACK, label=name)  # no colour gives it away
+    axes.set(ylim=(-2, 3.2), xlabel="the encoder's σ (μ = 0)", ylabel="nats per dimension")
+    axes.set_title("Which formula draws which curve?")
+    axes.legend(loc="upper center", ncols=4)
+
+
 _noise = torch.linspace(-1.9, 2.3, 40)
 _codes = torch.tensor([[0.0, 0.0], [1.0, -2.0], [0.5, 0.1]])
 _spreads = torch.tensor([[0.0, 0.0], [0.3, -1.2], [-2.0, 0.4]])
+_wide_codes, _wide_spreads = torch.linspace(-3, 9, 20).cos().view(2, 2, 5)
 _pixels = -torch.linspace(0.01, 3.0, 24).view(2, 12)
 _bills = torch.tensor([[0.3, 1.7, 0.2], [2.0, 0.0, 0.4]])
+_more_pixels, _more_bills = (
+    -torch.linspace(0.02, 2.5, 40).view(2, 20),
+    torch.rand(2, 4, generator=torch.Generator().manual_seed(0)),
+)
 
 EXERCISES = {
     "4.1": Exercise(
@@ -45,7 +68,11 @@ EXERCISES = {
         "core",
         6,
         answer=lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance / 2)),
-        probes=[(_codes, _spreads), (_codes[1:].double(), _spreads[1:].double())],
+        probes=[
+            (_codes, _spreads),
+            (_codes[1:].double(), _spreads[1:].double()),
+            (_wide_codes, _wide_spreads),
+        ],
         mistakes=[
             Mistake(
                 lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance)),
@@ -66,6 +93,14 @@ EXERCISES = {
             Mistake(
                 _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v / 2)),
                 "The logarithm is halved once too often: −2 log σ is how many times log σ²?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 - 2 * v)),
+                "The logarithm is doubled once too often: log σ² has the 2 in it already.",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v) / math.log(2)),
+                "That is right, but in bits. The course counts in nats.",
             ),
             Mistake(
                 _kl_of(lambda m, v: m**2 + v.exp() - 1 - v),
@@ -104,10 +139,14 @@ EXERCISES = {
     ),
     "4.2": Exercise(
         "A bound from samples alone",
-        "stretch",
-        10,
+        "core",
+        6,
         answer=_sampled_bound,
-        probes=[(_toy_joint, 0.8, 0.45, _noise), (_toy_joint, -0.3, 1.4, _noise)],
+        probes=[
+            (_toy_joint, 0.8, 0.45, _noise),
+            (_toy_joint, -0.3, 1.4, _noise),
+            (_toy_joint, 0.1, 0.7, _noise[::3]),
+        ],
         mistakes=[
             Mistake(
                 lambda joint, mean, std, noise: joint(mean + std * noise).mean(),
@@ -149,6 +188,14 @@ EXERCISES = {
             ),
             Mistake(
                 lambda joint, mean, std, noise: (
+                    (joint(mean + std * noise) - _log_normal(mean + std * noise, 0.0, 1.0)).mean()
+                    - 0.5 * (mean**2 + std**2 - 1 - 2 * math.log(std))
+                ),
+                "A fair estimate of the same bound, but with the closed form of the KL. Here the "
+                "samples are to do all the work.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
                     -(joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std)).mean()
                 ),
                 "That is the loss. The bound itself is asked for.",
@@ -162,9 +209,10 @@ EXERCISES = {
             ),
         ],
         hints=[
-            "z = μ + σ·ε, as in notebook 2.",
+            "From which distribution did these z come? The log of its density is taken off.",
+            "The cell above that compares the closed form “with three other ways” averages such "
+            "a difference of two logarithms.",
             "torch.distributions.Normal(mean, std).log_prob(z) is log q(z).",
-            "The ELBO is the average over q of log p(x, z) − log q(z).",
         ],
         fact="Where q is the true posterior every sample gives the same number, log p(x): the "
         "estimator without any closed form is then the one without any noise.",
@@ -174,7 +222,7 @@ EXERCISES = {
         "warm-up",
         3,
         answer=5 * (math.log(10) - 0.495),
-        within=0.02,
+        within=0.05,
         mistakes=[
             Mistake(
                 math.log(10) - 0.495,
@@ -200,24 +248,87 @@ EXERCISES = {
                 "That is the right amount, in bits. The course counts in nats.",
             ),
             Mistake(
+                2.5 * (0.1 - 1 + math.log(10)),
+                "Was 0.1 taken for σ²? It is σ: what are its square, and the log of its square?",
+            ),
+            Mistake(
+                2.5 * (0.01 - 1 - 2 * math.log(10)),
+                "A divergence is never negative. Which sign has the logarithm in the formula?",
+            ),
+            Mistake(
                 5 * (math.log(10) - 0.45),
                 "Close: σ² is not σ. What is the square of 0.1?",
             ),
         ],
         hints=[
             "Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.",
-            "log 0.1 is −2.303. The term with σ² is almost nothing.",
+            "log 0.1 is −2.303, and −2 log 0.1 is 4.605.",
             "KLs of independent dimensions add up.",
         ],
         fact="A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, a "
         "dimension; a hundred times sharper costs 2.3 nats more.",
     ),
     "4.4": Exercise(
+        "Explain the picture",
+        "core",
+        6,
+        answer="DABC",
+        picture=_draw_four_bills,
+        mistakes=[
+            Mistake(
+                "ADBC",
+                "1 and 2 have changed places: both are 0 at σ = 1 alone. One grows with σ², the "
+                "other only with σ: which is the steeper one on the right?",
+            ),
+            Mistake(
+                "BADC",
+                "1 and 3 have changed places: both are right divergences. Which one holds 1/σ², "
+                "and where does that grow?",
+            ),
+            Mistake(
+                "CABD",
+                "1 and 4 have changed places: one of the two goes below zero. Can a divergence?",
+            ),
+            Mistake(
+                "DBAC",
+                "2 and 3 have changed places. Put σ = 0.1 into both: which one is huge?",
+            ),
+            Mistake(
+                "DCBA",
+                "2 and 4 have changed places: one of them never falls as σ grows. Which, by its "
+                "signs?",
+            ),
+            Mistake(
+                "DACB",
+                "3 and 4 have changed places: for σ near 0 one has a large 1/σ², the other a "
+                "large negative logarithm.",
+            ),
+            Mistake(
+                "BCDA",
+                "It looks as if this went through the curves from A to D. Go through the formulas, "
+                "from 1 to 4, and name the curve of each.",
+            ),
+        ],
+        hints=[
+            "Only one of the formulas can be negative: look at its signs where σ is small.",
+            "At σ = 0.1 the numbers are far apart: 1/σ² is 100, log σ is −2.3.",
+            "Misread, e^s is σ where σ² belongs: the curve of 2 at σ is that of 1 at √σ, which "
+            "lies nearer to 1. So it is the gentler of the two.",
+        ],
+        fact="All four are 0 at σ = 1, so a test of a KL at the prior alone lets every one pass. "
+        "The misread output was in a library of graph networks: "
+        "github.com/pyg-team/pytorch_geometric/pull/1368.",
+    ),
+    "4.5": Exercise(
         "Find what is averaged",
         "core",
         8,
         answer=_negative_elbo,
-        probes=[(_pixels, _bills), (_pixels[:1].repeat(3, 1), _bills[:1].repeat(3, 1))],
+        probes=[
+            (_pixels, _bills),
+            (_pixels[:1].repeat(3, 1), _bills[:1].repeat(3, 1)),
+            (_more_pixels, _more_bills),
+        ],
         mistakes=[
             Mistake(
                 lambda likelihoods, bills: -(likelihoods.mean() - bills.mean()),
@@ -236,6 +347,12 @@ EXERCISES = {
                 "The pixels are right now. The KL is still averaged over latent dimensions.",
             ),
             Mistake(
+                lambda likelihoods, bills: (
+                    _negative_elbo(likelihoods, bills) / likelihoods.shape[1]
+                ),
+                "It has the right optimum, but is as many times too small as an image has pixels.",
+            ),
+            Mistake(
                 lambda likelihoods, bills: (likelihoods.sum(1) - bills.sum(1)).mean(),
                 "That is the bound. A loss is minimised: what has to change?",
             ),
@@ -248,7 +365,7 @@ EXERCISES = {
                 "One value for each image: right so far. A loss is one number for the batch.",
             ),
             Mistake(
-                lambda likelihoods, bills: -(likelihoods.sum(0) - bills.sum().expand(12)).mean(),
+                lambda likelihoods, bills: -(likelihoods.sum(0) - bills.sum()).mean(),
                 "Dimension 0 is the batch; pixels and latent dimensions come after it.",
             ),
         ],

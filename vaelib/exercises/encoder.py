@@ -87,6 +87,8 @@ def _step(z: Tensor) -> Tensor:
 _means = torch.tensor([[0.5, -1.0], [2.0, 0.3], [-0.7, 1.6]])
 _log_stds = torch.tensor([[0.4, -1.1], [-0.3, 0.8], [-2.0, 0.2]])
 _noise = torch.linspace(-1.9, 2.3, 18).view(3, 3, 2).flip(1)
+_wide_means, _wide_log_stds = torch.linspace(-3, 9, 18).cos().view(2, 3, 3)
+_wide_noise = torch.linspace(0, 31, 27).sin().view(3, 3, 3)
 _codes = torch.tensor([[1.0, -1.2], [0.9, 2.5], [-0.6, 1.9]])
 _draws = torch.tensor([-1.3, 0.4, 2.1, -0.2, 0.9])
 
@@ -140,6 +142,7 @@ EXERCISES = {
         probes=[
             (_means, _log_stds, _noise),
             (_means[:2].double(), _log_stds[1:].double(), _noise[1:, 1:].double()),
+            (_wide_means, _wide_log_stds, _wide_noise),
         ],
         mistakes=[
             Mistake(
@@ -212,6 +215,7 @@ EXERCISES = {
         probes=[
             (_codes, _means, _log_stds),
             (_codes[:2].double(), _means[1:].double(), _log_stds[:2].double()),
+            (_wide_noise[0], _wide_means, _wide_log_stds),
         ],
         mistakes=[
             Mistake(

@@ -8,6 +8,7 @@ To add one, write an `Exercise` into the module of its notebook; nothing else. `
 then wants two right answers in different styles and six wrong ones.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -19,9 +20,9 @@ Answer = Callable[..., Tensor]
 
 
 class Mistake(NamedTuple):
-    """A wrong answer, a function or a number, and what to say to whoever gives it."""
+    """A wrong answer, a function, a number or letters, and what to say to whoever gives it."""
 
-    answer: Answer | Number
+    answer: Answer | Number | str
     hint: str
 
 
@@ -29,25 +30,29 @@ class Exercise(NamedTuple):
     """A question with its right answer, the mistakes that are known, hints, and a fact.
 
     `answer` is a function, and then answers are compared on `probes`, each the arguments of a
-    call; or it is a number, and then they may differ from it by `within`. `fact` is what a right
-    answer is told. `hints` are given one at a time to who asks.
+    call; or it is a number, and then they may differ from it by `within`; or it is a string of
+    letters, which match as many things to those in a picture, drawn by `picture`. `fact` is what
+    a right answer is told. `hints` are given one at a time to who asks.
     """
 
     title: str
     kind: Literal["warm-up", "core", "stretch"]
     minutes: int
-    answer: Answer | Number
+    answer: Answer | Number | str
     mistakes: Sequence[Mistake]
     hints: Sequence[str]
     fact: str
     probes: Sequence[tuple] = ()
     within: float = 0.0
+    picture: Callable[[], None] | None = None
 
 
 def mistake_of(exercise: Exercise, answer: object) -> str:
     """What is wrong with an answer, as a hint that gives nothing away; "" if it is right."""
     if callable(exercise.answer):
         return _mistake_of_function(exercise, answer)
+    if isinstance(exercise.answer, str):
+        return _mistake_of_letters(exercise, answer)
     return _mistake_of_number(exercise, answer)
 
 
@@ -59,6 +64,27 @@ def untouched(exercise: Exercise, answer: object) -> bool:
         return answer(*_copy(exercise.probes[0])) is ...
     except Exception:
         return False
+
+
+def _mistake_of_letters(exercise: Exercise, answer: object) -> str:
+    right = exercise.answer
+    among = ", ".join(sorted(right))
+    try:
+        letters = "".join(filter(str.isalpha, "".join(answer))).upper()
+    except TypeError:
+        return f"Letters are asked for, a string of {among}, and this is {type(answer).__name__}."
+    if sorted(letters) != sorted(right):
+        return f"Each of {among} stands for one thing: the answer has each of them once."
+    for mistake in exercise.mistakes:
+        if letters == mistake.answer:
+            return mistake.hint
+    agree = sum(a == b for a, b in zip(letters, right, strict=True))
+    if agree == len(right):
+        return ""
+    return (
+        f"{agree} of {len(right)} {'is' if agree == 1 else 'are'} matched rightly. Compare them "
+        "where they differ most, by numbers."
+    )
 
 
 def _mistake_of_number(exercise: Exercise, answer: object) -> str:
@@ -108,19 +134,25 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
     for result, expected, probe in zip(results, right, exercise.probes, strict=True):
         if result.shape != expected.shape:
             return (
-                f"For arguments of shapes {_shapes(probe)} your function returns shape "
-                f"{tuple(result.shape)}, expected {tuple(expected.shape)}."
+                f"For arguments of shapes {_shapes(probe)} your function returns "
+                f"{_named(result)}, expected {_named(expected)}."
             )
-    if not all(result.isfinite().all() for result in results):
-        return "Some of its values are infinite or no numbers at all."
-    signs = [result.sign().eq(expected.sign()).all() for result, expected in _both(results, right)]
-    if not all(signs):
-        return "The shape is right, the values are not: some have the wrong sign."
-    return "The shape and the signs are right, the values are not. Try it on a case you know."
+    value, expected = _furthest_off(results, right)
+    return (
+        f"The shape is right, the values are not. Where it is furthest off it gives {value:.4g}, "
+        f"and {expected:.4g} is right."
+    )
 
 
 def _both(results: list[Tensor], right: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
     return list(zip(results, right, strict=True))
+
+
+def _furthest_off(results: list[Tensor], right: list[Tensor]) -> tuple[float, float]:
+    """Of all values the one furthest from the right one, if any one that is no number."""
+    found, expected = (torch.cat([x.flatten() for x in some]) for some in (results, right))
+    at = torch.nan_to_num(found - expected, math.inf, math.inf, -math.inf).abs().argmax()
+    return found[at].item(), expected[at].item()
 
 
 def _results(function: Answer, exercise: Exercise) -> list[Tensor]:
@@ -145,5 +177,8 @@ def _copy(probe: tuple) -> tuple:
 
 
 def _shapes(probe: tuple) -> str:
-    tensors = [str(tuple(value.shape)) for value in probe if isinstance(value, Tensor)]
-    return " and ".join(tensors)
+    return " and ".join(str(tuple(value.shape)) for value in probe if isinstance(value, Tensor))
+
+
+def _named(value: Tensor) -> str:
+    return f"shape {tuple(value.shape)}" if value.ndim else "one number"
