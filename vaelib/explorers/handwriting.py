@@ -285,7 +285,7 @@ def _stamp(page: np.ndarray, shape: np.ndarray, colour: str, point: Float[Tensor
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
-    return np.meshgrid(np.arange(-12.0, 13), np.arange(-12.0, 13))
+    return tuple(np.meshgrid(np.arange(-12.0, 13), np.arange(-12.0, 13)))  # NumPy 1 gives a list
 
 
 @cache
