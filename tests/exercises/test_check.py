@@ -1,3 +1,5 @@
+import re
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from vaelib import elbo, exercises
 from vaelib.encoder import Gaussian
 from vaelib.exercises import EXERCISES
+from vaelib.exercises.judging import mistake_of
 
 
 def test_what_is_not_attempted_is_told_kindly(capsys):
@@ -45,6 +48,35 @@ def test_an_unknown_name_is_an_error_that_lists_what_there_is(ask):
         ask()
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (9.2, "is close, but too large. Was something rounded"),  # nearer to no mistake
+        (10.75, "the blog post's formula"),  # its own 10.78, rounded on the way
+        (8.0, "8 is too small."),
+    ],
+)
+def test_a_rounded_number_is_known_as_what_it_was(answer, said):
+    assert said in mistake_of(EXERCISES["4.3"], answer)
+
+
+def test_an_answer_that_tosses_coins_of_its_own_is_told_so():
+    answer = lambda mean, log_variance: torch.rand(len(mean))  # noqa: E731
+    assert "Called twice, it gives two answers" in mistake_of(EXERCISES["4.1"], answer)
+
+
+def test_lists_of_tensors_are_numbers_too():
+    right = EXERCISES["4.1"].answer
+    assert mistake_of(EXERCISES["4.1"], lambda mean, spread: list(right(mean, spread))) == ""
+
+
+def test_values_that_differ_late_are_shown_with_more_digits():
+    right = EXERCISES["4.1"].answer
+    found = mistake_of(EXERCISES["4.1"], lambda mean, spread: right(mean, spread) * 1.0002)
+    said, expected = re.search(r"gives ([\d.]+), and ([\d.]+) is right", found).groups()
+    assert said != expected
+
+
 def test_a_number_is_a_name_as_well(capsys):
     exercises.hint(4.3)
     assert capsys.readouterr().out.startswith("4.3, hint 1 of 3")
@@ -71,8 +103,6 @@ def test_an_answer_cannot_change_the_probes():
         mean.zero_()
         log_std.zero_()
         return right
-
-    from vaelib.exercises.judging import mistake_of
 
     before = [probe[0].clone() for probe in EXERCISES["4.1"].probes]
     assert mistake_of(EXERCISES["4.1"], meddling) == ""

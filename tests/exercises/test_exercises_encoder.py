@@ -208,7 +208,7 @@ WRONG = {
         (unaveraged, "Average them"),
         (gradients(lambda y: (y.sum() - y) / (len(y) - 1) - y), "f off the baseline"),
         (gradients(less_others, lambda e, s: (e**2 - 1, e / s)), "in the other order"),
-        (gradients(less_others, lambda e, s: (e, e**2 - 1)), "lacks something"),
+        (gradients(less_others, lambda e, s: (e, e**2 - 1)), "The score for μ is not yet"),
         (gradients(less_others, lambda e, s: (e / s**2, e**2 - 1)), "in terms of ε"),
         (gradients(less_others, lambda e, s: (e / s, (e**2 - 1) / s)), "the gradient for σ"),
         (gradients(lambda y: less_others(y) / y.std()), "divides by the spread"),

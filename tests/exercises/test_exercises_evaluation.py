@@ -59,7 +59,7 @@ def shares(log_weights):
 
 
 def entropy(log_weights):
-    return -(shares(log_weights) * shares(log_weights).log()).sum(0)
+    return -torch.xlogy(shares(log_weights), shares(log_weights)).sum(0)
 
 
 RIGHT = {

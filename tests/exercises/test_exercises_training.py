@@ -178,7 +178,7 @@ def drawn(f, m, s, e):
 
 RIGHT = {
     "5.1": [adam([3.0, 0.0])[1], 0.67, torch.tensor(0.6701), np.float64(0.67006)],
-    "5.2": [parts_by_optimizer, parts_by_autograd, whole_batches],
+    "5.2": [parts_by_optimizer, parts_by_autograd],
     "5.3": [bound, bound_sample_by_sample, bound_in_numpy],
     "5.4": [11.25, -20 * (0.75 * np.log(0.75) + 0.25 * np.log(0.25)), torch.tensor(11.2), 11.246],
     "5.5": [66.9, 784 * 0.16 * np.log(2) - 20, torch.tensor(67.0)],
@@ -202,6 +202,7 @@ WRONG = {
         (3, "too large"),
     ],
     "5.2": [
+        (whole_batches, "the memory takes 2"),
         (loop(no_factor), "the more parts"),
         (loop(mean_of_means), "the bug of the thread"),
         (loop(sum_over_images), "a batch's sum"),
@@ -257,6 +258,11 @@ WRONG = {
         (0, "when the other one does"),
         (-11.25, "log-likelihood"),
         (20, "too large"),
+        (11.0, "is close, but too small"),
+        (44.99, "bill of four"),
+        (16.7, "equally frequent"),
+        (22.2, "wrong way round"),
+        (14, "coins of ½"),
         ([11.25, 0.5623], "One number"),
         (math.inf, "no finite number"),
     ],

@@ -113,6 +113,11 @@ EXERCISES = {
                 "It looks as if variances were compared. A cloud is as wide as σ says.",
             ),
             Mistake(
+                math.exp(-1.5),
+                "That is the fraction that is left of each width. What does it do to an area, and "
+                "which way round is the question?",
+            ),
+            Mistake(
                 math.exp(-3),
                 "That is the fraction that is left of the area. Turn the question round.",
             ),
@@ -147,9 +152,8 @@ EXERCISES = {
         mistakes=[
             Mistake(
                 lambda mean, log_std, noise: mean + log_std.exp() * noise,
-                "Image 1's noise meets the μ of all images. It runs only because there are as "
-                "many samples as images here: which dimension of μ is an image in, and which of "
-                "the noise?",
+                "Image 1's noise does not meet image 1's μ, but the μ of one image after another. "
+                "Which dimension of μ is an image in, and which of the noise?",
             ),
             Mistake(
                 lambda mean, log_std, noise: mean[:, None] + log_std.exp() * noise,
@@ -363,8 +367,8 @@ EXERCISES = {
             ),
             Mistake(
                 _with_scores(lambda std, noise: torch.stack([noise, noise**2 - 1])),
-                "For log σ it is right. The score for μ lacks something that makes it larger "
-                "where σ is small.",
+                "For log σ it is right. The score for μ is not yet: is it made of the noise, and "
+                "divided by what makes it larger where σ is small?",
             ),
             Mistake(
                 _with_scores(lambda std, noise: torch.stack([noise / std**2, noise**2 - 1])),

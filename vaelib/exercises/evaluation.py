@@ -38,17 +38,17 @@ def _bounds(losses: Tensor) -> Tensor:
 
 _weights = torch.tensor(
     [
-        [-110.0, -900.0, -20.0],
-        [-110.7, -901.5, -21.2],
-        [-112.4, -900.3, -20.1],
-        [-109.6, -907.0, -23.0],
-        [-110.1, -900.9, -20.4],
+        [-110.0, -900.0, -20.0, -400.0, 200.0],
+        [-110.7, -901.5, -21.2, -110.0, 199.3],
+        [-112.4, -900.3, -20.1, -112.0, 198.0],
+        [-109.6, -907.0, -23.0, -114.0, 201.0],
+        [-110.1, -900.9, -20.4, -115.0, 200.4],
     ]
 )
-_first = torch.tensor([-110.0, -82.3, -900.0, -3.0])
-_second = torch.tensor([-109.3, -82.9, -901.2, -2.1])
+_first = torch.tensor([-110.0, -82.3, -900.0, -3.0, -900.0])
+_second = torch.tensor([-109.3, -82.9, -901.2, -2.1, -100.0])
 _losses = torch.tensor(
-    [[112.0, 110.5, 111.1, 114.0], [81.0, 80.2, 83.5, 80.4], [110.9, 110.9, 112.2, 111.0]]
+    [[112.0, 110.5, 111.1, 114.0], [81.0, 80.2, 83.5, 80.4], [910.9, 910.9, 912.2, 911.0]]
 )
 
 EXERCISES = {
@@ -120,6 +120,11 @@ EXERCISES = {
                 _naive_worth,
                 "Some values are no numbers: e^−110 is 0 in float32, and 0/0 nothing. What may be "
                 "taken off all log weights of an image without changing their shares?",
+            ),
+            Mistake(
+                lambda w: _naive_worth(w - w.max()),
+                "One number is taken off all images' weights, and those far below it are 0 again. "
+                "Each image needs its own.",
             ),
             Mistake(
                 lambda w: _naive_worth(w.double()),
@@ -225,6 +230,16 @@ EXERCISES = {
                 "The count multiplies the logarithm. It should multiply what is inside.",
             ),
             Mistake(
+                lambda a, n, b, m: (
+                    _naively_merged(
+                        a - torch.maximum(a, b).max(), n, b - torch.maximum(a, b).max(), m
+                    )
+                    + torch.maximum(a, b).max()
+                ),
+                "One maximum is taken off all images, and those far below it become −∞. Each "
+                "image needs its own.",
+            ),
+            Mistake(
                 _naively_merged,
                 "Right on paper. In float32 e^−110 is 0, and its logarithm −∞.",
             ),
@@ -273,7 +288,10 @@ EXERCISES = {
             ),
             Mistake(2 * math.log(2), "Twice too much: what stands before the bracket?"),
             Mistake(-math.log(2), "A divergence is never negative: check the sign of log σ."),
-            Mistake(0.5 * math.log(2), "Half is missing: the bracket has log σ², not log σ."),
+            Mistake(
+                0.5 * math.log(2),
+                "Half is missing. Is ½ the σ or the σ²? And has the bracket log σ or log σ²?",
+            ),
             Mistake(
                 0.5 * (1 + 2 * math.log(2)),
                 "Too much by a constant: which term of the bracket got lost?",
@@ -304,6 +322,16 @@ EXERCISES = {
                 lambda losses: losses.logsumexp(1).mean(),
                 "That is the snippet as it stands. Give it equal losses in a row: what should it "
                 "return, and what does it?",
+            ),
+            Mistake(
+                lambda losses: (-losses).logsumexp(1).mean(),
+                "The best code counts most now. Which sign has a loss, and what does a row of "
+                "equal losses give?",
+            ),
+            Mistake(
+                lambda losses: -losses.logsumexp(1).mean(),
+                "A minus outside, but inside the logarithm the worst code still counts most. What "
+                "is a log weight, in terms of its loss?",
             ),
             Mistake(
                 lambda losses: -(-losses).logsumexp(1).mean(),

@@ -15,6 +15,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+# How far a number may be from a known mistake to count as it, and from the right answer to count
+# as close: relative to it, and in units of what the exercise allows.
+ROUNDING, CLOSE, FAR = 0.015, 0.04, 20
+
 Number = float | int
 Answer = Callable[..., Tensor]
 
@@ -101,10 +105,19 @@ def _mistake_of_number(exercise: Exercise, answer: object) -> str:
     value = value.item()
     if abs(value - exercise.answer) <= exercise.within:
         return ""
-    for mistake in exercise.mistakes:
-        if abs(value - mistake.answer) <= exercise.within:
-            return mistake.hint
-    return f"{value:g} is too {'large' if value > exercise.answer else 'small'}."
+    off = abs(value - exercise.answer)
+    by_distance = sorted(exercise.mistakes, key=lambda mistake: abs(value - mistake.answer))
+    near, next_best = (abs(value - mistake.answer) for mistake in by_distance[:2])
+    rounded = min(ROUNDING * abs(by_distance[0].answer), FAR * exercise.within)
+    if near <= exercise.within or (near <= rounded and 4 * near < min(off, next_best)):
+        return by_distance[0].hint
+    size = "large" if value > exercise.answer else "small"
+    if off <= min(CLOSE * abs(exercise.answer), FAR * exercise.within):
+        return (
+            f"{value:g} is close, but too {size}. Was something rounded on the way, or something "
+            "small left out?"
+        )
+    return f"{value:g} is too {size}."
 
 
 def _mistake_of_function(exercise: Exercise, answer: object) -> str:
@@ -113,7 +126,7 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
             f"A function is asked for, and this is {type(answer).__name__}: give its name, "
             "without calling it."
         )
-    results = []
+    results: list[Tensor] = []
     for probe in exercise.probes:
         try:
             result = answer(*_copy(probe))
@@ -128,6 +141,11 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
     right = _results(exercise.answer, exercise)
     if _agree(results, right):
         return ""
+    if not _agree([_as_tensor(answer(*_copy(exercise.probes[0])))], results[:1]):
+        return (
+            "Called twice, it gives two answers: it tosses coins of its own. All chance that it "
+            "needs is among its arguments, if it needs any."
+        )
     for mistake in exercise.mistakes:
         if _agree(results, _results(mistake.answer, exercise)):
             return mistake.hint
@@ -138,9 +156,10 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
                 f"{_named(result)}, expected {_named(expected)}."
             )
     value, expected = _furthest_off(results, right)
+    digits = 4 if f"{value:.4g}" != f"{expected:.4g}" else 8
     return (
-        f"The shape is right, the values are not. Where it is furthest off it gives {value:.4g}, "
-        f"and {expected:.4g} is right."
+        "The shape is right, the values are not. Where it is furthest off it gives "
+        f"{value:.{digits}g}, and {expected:.{digits}g} is right."
     )
 
 
@@ -169,6 +188,8 @@ def _agree(some: list[Tensor], other: list[Tensor]) -> bool:
 
 def _as_tensor(value: object) -> Tensor:
     """Numbers in whatever form, a tensor, an array, a list, a float, in float64."""
+    if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
+        value = torch.stack([_as_tensor(part) for part in value])
     return torch.as_tensor(value).detach().cpu().to(torch.float64)
 
 

@@ -49,6 +49,17 @@ def _share(part: Tensor, batch: Tensor, parts: Sequence[Tensor]) -> float:
     return len(part) / len(batch)
 
 
+def _in_memory_of(most: int, loss_of: Answer) -> Answer:
+    """The loss, on a machine whose memory takes no more than so many images at once."""
+
+    def loss(theta: Tensor, images: Tensor) -> Tensor:
+        if len(images) > most:
+            raise MemoryError(f"loss_of was given {len(images)} images, the memory takes {most}")
+        return loss_of(theta, images)
+
+    return loss
+
+
 def _squared_error(theta: Tensor, images: Tensor) -> Tensor:
     return (images @ theta - 1).square().mean()
 
@@ -89,7 +100,7 @@ def _sampled_kl(log_likelihood: Answer, mean: Tensor, log_std: Tensor, noise: Te
 def _coins(z: Tensor) -> Tensor:
     """Log-likelihood of three images of four pixels, each a coin."""
     image = torch.tensor([[1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
-    logits = z @ torch.tensor([[2.0, -1.0, 0.5, 3.0], [0.3, 1.5, -2.0, 1.0]])
+    logits = z @ torch.tensor([[2.0, -1.0, 0.5, 3.0], [0.3, 1.5, -2.0, 1.0]]).to(z)
     return (image * logits - torch.nn.functional.softplus(logits)).sum(-1)
 
 
@@ -99,7 +110,7 @@ def _bell(z: Tensor) -> Tensor:
 
 _features = torch.linspace(0, 20, 26).sin().view(13, 2)
 _more_features = torch.linspace(1, 40, 33).cos().view(11, 3)
-_start = torch.tensor([0.4, -1.1])
+_start, _other_start = torch.tensor([0.4, -1.1]), torch.tensor([0.2, 0.9, -0.5])
 _means = torch.tensor([[0.5, -1.0], [1.2, 0.3], [-0.7, 0.9]])
 _spreads = torch.tensor([[-0.4, 0.3], [-1.0, -0.2], [0.2, -0.6]])
 _noise = 1.5 * torch.linspace(0, 47, 24).sin().view(4, 3, 2)
@@ -174,8 +185,8 @@ EXERCISES = {
         10,
         answer=_in_parts(_share),
         probes=[
-            (_start, _features, _squared_error, 5, 2),
-            (torch.tensor([0.2, 0.9, -0.5]), _more_features, _mixed_error, 7, 3),
+            (_start, _features, _in_memory_of(2, _squared_error), 5, 2),
+            (_other_start, _more_features, _in_memory_of(3, _mixed_error), 7, 3),
         ],
         mistakes=[
             Mistake(
@@ -187,6 +198,12 @@ EXERCISES = {
                 _in_parts(lambda part, batch, parts: 1 / len(parts)),
                 "All parts count the same here, though the last has fewer images: the bug of the "
                 "thread.",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: part_size / batch_size
+                )(theta, images, loss_of, batch_size, part_size),
+                "Right, but for parts that are not full: how many images has the last one?",
             ),
             Mistake(
                 _in_parts(lambda part, batch, parts: len(part)),
@@ -229,7 +246,8 @@ EXERCISES = {
             ),
             Mistake(
                 _in_parts(_share, clear="late"),
-                "θ has not moved at all: is .grad still filled when the step is taken?",
+                "θ has not moved at all: is a step taken, with .grad filled, and is it the stepped "
+                "θ that is returned?",
             ),
         ],
         hints=[
@@ -305,6 +323,18 @@ EXERCISES = {
                 "Its log-likelihood grows with the number of samples.",
             ),
             Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods.mean(0)),
+                "That is the average log-likelihood. What has the code cost?",
+            ),
+            Mistake(
+                lambda log_likelihood, mean, log_std, noise: (
+                    log_likelihood(_code(mean, log_std, noise)).mean(0)
+                    - elbo.kl(Gaussian(mean, log_std)) / mean.shape[-1]
+                ),
+                "It averages the KL over the latent dimensions. A KL of independent dimensions is "
+                "a sum.",
+            ),
+            Mistake(
                 _of_both(lambda likelihoods, kl: likelihoods.mean(0) + kl),
                 "The KL is a price: check its sign.",
             ),
@@ -374,6 +404,18 @@ EXERCISES = {
                 "the other one does?",
             ),
             Mistake(
+                80 * _open,
+                "That is the bill of four images. It is asked for one, on average.",
+            ),
+            Mistake(
+                10 * (math.log(4) + math.log(4 / 3)),
+                "It takes both images for equally frequent. One comes three times as often.",
+            ),
+            Mistake(
+                20 * (0.25 * math.log(4 / 3) + 0.75 * math.log(4)),
+                "The coins are the wrong way round: they give the rarer image ¾.",
+            ),
+            Mistake(
                 -20 * _open,
                 "That is the log-likelihood. What is paid is its negative.",
             ),
@@ -381,7 +423,8 @@ EXERCISES = {
         hints=[
             "One coin answers for both images. What is best for it is how often its pixel is ink.",
             "Take a pixel that is ink in the likelier image alone: it is ink in ¾ of the cases.",
-            "It pays −log ¾ in three cases of four and −log ¼ in the fourth; twenty such pixels.",
+            "What does it pay when its pixel is ink, and what when it is not? Weigh both by how "
+            "often they happen; then count the pixels.",
         ],
         fact="To be told which of the two images it is would cost 0.56 nats, once. Coins that fall "
         "on their own pay it for each of the twenty pixels: that is the price of blur.",
