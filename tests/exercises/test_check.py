@@ -65,6 +65,12 @@ def test_an_answer_that_tosses_coins_of_its_own_is_told_so():
     assert "Called twice, it gives two answers" in mistake_of(EXERCISES["4.1"], answer)
 
 
+def test_an_answer_that_stops_the_second_time_is_told_so():
+    calls = iter(range(len(EXERCISES["4.1"].probes)))
+    answer = lambda mean, log_variance: mean[:, 0] + next(calls)  # noqa: E731
+    assert "Called twice, it gives two answers" in mistake_of(EXERCISES["4.1"], answer)
+
+
 def test_lists_of_tensors_are_numbers_too():
     right = EXERCISES["4.1"].answer
     assert mistake_of(EXERCISES["4.1"], lambda mean, spread: list(right(mean, spread))) == ""

@@ -141,10 +141,10 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
     right = _results(exercise.answer, exercise)
     if _agree(results, right):
         return ""
-    if not _agree([_as_tensor(answer(*_copy(exercise.probes[0])))], results[:1]):
+    if _differs_when_repeated(answer, exercise.probes[0], results[0]):
         return (
-            "Called twice, it gives two answers: it tosses coins of its own. All chance that it "
-            "needs is among its arguments, if it needs any."
+            "Called twice, it gives two answers: does it toss coins of its own, or remember? All "
+            "chance that it needs is among its arguments, if it needs any."
         )
     for mistake in exercise.mistakes:
         if _agree(results, _results(mistake.answer, exercise)):
@@ -165,6 +165,13 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
 
 def _both(results: list[Tensor], right: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
     return list(zip(results, right, strict=True))
+
+
+def _differs_when_repeated(answer: Answer, probe: tuple, result: Tensor) -> bool:
+    try:
+        return not _agree([_as_tensor(answer(*_copy(probe)))], [result])
+    except Exception:  # it went well the first time
+        return True
 
 
 def _furthest_off(results: list[Tensor], right: list[Tensor]) -> tuple[float, float]:
