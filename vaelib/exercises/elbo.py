@@ -48,7 +48,7 @@ def _draw_four_bills() -> None:
         axes.plot(std, curve, line, color=plotting.BLACK, label=name)  # no colour gives it away
     axes.set(ylim=(-2, 3.2), xlabel="the encoder's σ (μ = 0)", ylabel="nats per dimension")
     axes.set_title("Which formula draws which curve?")
-    axes.legend(loc="upper center", ncols=4)
+    axes.legend(loc="lower right", ncols=4)
 
 
 _noise = torch.linspace(-1.9, 2.3, 40)
