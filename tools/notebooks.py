@@ -5,6 +5,7 @@ python tools/notebooks.py refresh    the committed notebooks, re-executed and no
 """
 
 import argparse
+import atexit
 import contextlib
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import nbformat
@@ -84,17 +85,22 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
     log = (BUILD / "kernels.log").open("a")
     memory.start()
     # In a thread of its own, since in the main thread nbclient takes Ctrl-C for itself.
-    worker = ThreadPoolExecutor(1)
+    execution = ThreadPoolExecutor(1).submit(client.execute, stderr=log)
     try:
-        worker.submit(client.execute, stderr=log).result()
+        execution.result()
     except KeyboardInterrupt:
-        if (pid := kernel_pid(client)) is not None:  # psutil takes None for this process
+        while (pid := kernel_pid(client)) is None and not execution.done():
+            time.sleep(0.05)  # the kernel is about to start, and would run on without us
+        if pid is not None:  # psutil takes None for this process
             with contextlib.suppress(psutil.Error):
                 psutil.Process(pid).kill()
+        wait([execution])
         raise
     except Exception as error:  # whatever it is, the other notebooks still run
         failure = describe_failure(notebook, begun[-1] if begun else None, error)
     finally:
+        # nbclient leaves this behind, to fail at exit, if the kernel never came up.
+        atexit.unregister(client._cleanup_kernel)
         peak = memory.stop()
         log.close()
     figures = f"{time.perf_counter() - start:6.1f} s  {peak / 1e6:5.0f} MB"
@@ -147,8 +153,6 @@ def get_data(name: str | None = None) -> None:
         chosen = sources.choose(name)
     except sources.DataError as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("\ninterrupted; nothing half-written was kept")
     if chosen.name == sources.STAND_IN:
         if not os.environ.get("VAELIB_DATASET"):
             # Or each kernel would wait for the network again.
