@@ -47,10 +47,24 @@ def merged_in_numpy(first, n, second, m):
 
 def loss_by_a_loop(losses):
     total = 0.0
+    for image in losses:
+        best = image.min()
+        total += best - sum(torch.exp(best - loss) for loss in image).div(len(image)).log()
+    return total / len(losses)
+
+
+def loss_of_numbers(losses):
+    total = 0.0
     for image in losses.tolist():
         best = min(image)
         total += best - math.log(sum(math.exp(best - loss) for loss in image) / len(image))
     return total / len(losses)
+
+
+def loss_half_detached(losses):
+    best = losses.min(1).values
+    weights = torch.exp(best.detach()[:, None] - losses)
+    return (best - weights.mean(1).log()).mean()
 
 
 def shares(log_weights):
@@ -166,6 +180,9 @@ WRONG = {
         ),
         (lambda losses: -log_mean_exp(-losses).mean(), "the codes come second"),
         (lambda losses: -torch.exp(-losses).mean(1).log().mean(), "Right on paper"),
+        (loss_of_numbers, "the gradient is not"),
+        (lambda losses: loss_by_a_loop(losses.detach()), "the gradient is not"),
+        (loss_half_detached, "the gradient is not"),
     ],
 }
 

@@ -308,6 +308,7 @@ EXERCISES = {
             (_three_images[:1], _four_codes),
             (_three_images[:, :5], _three_codes[:, :5]),
         ],
+        too_large=len(_three_codes) * _three_images.numel(),
         mistakes=[
             Mistake(
                 lambda images, logits: _score_all(images, logits).T,

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 # How far a number may be from a known mistake to count as it, and from the right answer to count
 # as close: relative to it, and in units of what the exercise allows.
@@ -37,6 +38,10 @@ class Exercise(NamedTuple):
     call; or it is a number, and then they may differ from it by `within`; or it is a string of
     letters, which match as many things to those in a picture, drawn by `picture`. `fact` is what
     a right answer is told. `hints` are given one at a time to who asks.
+
+    A function can be asked for more than its values: that it `trains`, so gradients must flow
+    back to its arguments; that no tensor on the way is `too_large`, has so many elements on the
+    first probe.
     """
 
     title: str
@@ -49,6 +54,8 @@ class Exercise(NamedTuple):
     probes: Sequence[tuple] = ()
     within: float = 0.0
     picture: Callable[[], None] | None = None
+    trains: bool = False
+    too_large: float = math.inf
 
 
 def mistake_of(exercise: Exercise, answer: object) -> str:
@@ -140,7 +147,7 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
             return f"Your function returns {type(result).__name__}, expected numbers."
     right = _results(exercise.answer, exercise)
     if _agree(results, right):
-        return ""
+        return _mistake_beside_values(exercise, answer)
     if _differs_when_repeated(answer, exercise.probes[0], results[0]):
         return (
             "Called twice, it gives two answers: does it toss coins of its own, or remember? All "
@@ -161,6 +168,54 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
         "The shape is right, the values are not. Where it is furthest off it gives "
         f"{value:.{digits}g}, and {expected:.{digits}g} is right."
     )
+
+
+def _mistake_beside_values(exercise: Exercise, answer: Answer) -> str:
+    with _Largest() as largest:
+        answer(*_copy(exercise.probes[0]))
+    if largest.elements >= exercise.too_large:
+        return (
+            "The values are right. But for arguments of shapes "
+            f"{_shapes(exercise.probes[0])} a tensor on the way has {largest.elements:,} elements: "
+            "can the sum be taken without writing down all that is summed?"
+        )
+    if exercise.trains and not _agree_in_gradient(exercise, answer):
+        return (
+            "The values are right, but the gradient is not, and this is to be trained with. Does "
+            "a number leave PyTorch on the way (item, tolist, numpy, float, detach, no_grad)?"
+        )
+    return ""
+
+
+class _Largest(TorchFunctionMode):
+    """Notes how many elements the largest tensor has that is made meanwhile."""
+
+    elements = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            held = result.untyped_storage().nbytes() // result.element_size()
+            self.elements = max(self.elements, held)
+        return result
+
+
+def _agree_in_gradient(exercise: Exercise, answer: Answer) -> bool:
+    try:
+        found = _gradients(answer, exercise)
+    except (RuntimeError, AttributeError, TypeError):  # nothing that goes backward
+        return False
+    return _agree(found, _gradients(exercise.answer, exercise))
+
+
+def _gradients(function: Answer, exercise: Exercise) -> list[Tensor]:
+    """Of the sum of the function's values, by the first argument of every probe."""
+    gradients = []
+    for first, *others in exercise.probes:
+        leaf = first.clone().requires_grad_()
+        total = function(leaf.clone(), *_copy(tuple(others))).sum()
+        gradients += map(_as_tensor, torch.autograd.grad(total, leaf))
+    return gradients
 
 
 def _both(results: list[Tensor], right: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
