@@ -268,3 +268,32 @@ class TestTuning:
         assert torch.equal(seen["training"], pixels[:40])
         assert torch.equal(seen["validation"], freeze(pixels[40:], Generator().manual_seed(0)))
         assert found["negative_log_likelihood"] < found["negative_elbo"]
+
+    def test_each_lever_changes_what_is_scored(self, recipe, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        steps, fit_model = [], tuning.fit_model
+
+        def fit(recipe, model, images, generator, **settings):
+            steps.append((recipe.objective.__qualname__, settings.get("schedule", "falling")))
+            return fit_model(recipe, model, images, generator, **settings)
+
+        monkeypatch.setattr(tuning, "fit_model", fit)
+        levers = [{}, {"warm_up_epochs": 2}, {"average": 0.5}, {"constant_rate": True}]
+        scores = [
+            tuning.validate(recipe, pixels, **lever)["negative_log_likelihood"] for lever in levers
+        ]
+        assert len(set(scores)) == 4
+        assert steps[1] == ("warm_up(4, path_derivative)", "falling")
+        assert [schedule for _, schedule in steps] == ["falling", "falling", "falling", None]
+
+    def test_an_average_without_memory_is_the_last_step(self, recipe, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        name = "negative_log_likelihood"
+        last = tuning.validate(recipe, pixels)[name]
+        assert tuning.validate(recipe, pixels, average=1e-12)[name] == pytest.approx(last)
+
+    @pytest.mark.parametrize("lever", [["--average", "1"], ["--warm-up", "-1"]])
+    def test_a_lever_out_of_range_is_explained(self, lever, capsys):
+        with pytest.raises(SystemExit):
+            tuning.main(["one-layer", *lever])
+        assert "a decay from 0 up to below 1" in capsys.readouterr().err

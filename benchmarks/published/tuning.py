@@ -4,15 +4,21 @@
 the recipe, so changed, on the first 50,000 training images and scores it on 2,000 of the other
 10,000 under one dynamic draw, with 200 importance samples. Adds a line to
 build/published/tuning.jsonl. Test images are not read.
+
+Three levers are no part of any recipe: `--warm-up E`, a KL weight that grows over E epochs;
+`--average D`, the weights' exponential moving average with decay D, taken after every step, is
+scored; `--constant-rate`, the learning rate does not fall.
 """
 
 import argparse
 import json
+import math
 from dataclasses import fields, replace
 
 import torch
 from jaxtyping import UInt8
 from torch import Generator, Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.published.recipes import RECIPES, Recipe
 from benchmarks.published.reproduce import BUILD, Clock, build, describe, fit_model
@@ -20,7 +26,7 @@ from vaelib import datasets
 from vaelib.binarization import freeze
 from vaelib.elbo import elbo
 from vaelib.evaluation import score
-from vaelib.objectives import path_derivative
+from vaelib.objectives import path_derivative, warm_up
 
 TRAINING, VALIDATION, SAMPLES = 50_000, 2000, 200
 OBJECTIVES = {"elbo": elbo, "path_derivative": path_derivative}
@@ -50,14 +56,33 @@ def _value(text: str) -> object:
         return text
 
 
-def validate(recipe: Recipe, images: UInt8[Tensor, "image pixel"], seed: int = 0) -> dict:
+def validate(
+    recipe: Recipe,
+    images: UInt8[Tensor, "image pixel"],
+    seed: int = 0,
+    *,
+    warm_up_epochs: int = 0,
+    average: float = 0.0,
+    constant_rate: bool = False,
+) -> dict:
     """Scores of the recipe on images that it was not trained on, in nats, and its minutes."""
+    images, held_out = images[:TRAINING], images[TRAINING:][:VALIDATION]
     generator = Generator().manual_seed(seed)
-    model, clock = build(recipe, images[:TRAINING], generator), Clock()
-    fit_model(recipe, model, images[:TRAINING], generator)
+    model = build(recipe, images, generator)
+    if warm_up_epochs:
+        steps = warm_up_epochs * math.ceil(len(images) / recipe.batch_size)
+        recipe = replace(recipe, objective=warm_up(steps, recipe.objective))
+    settings: dict[str, object] = {"schedule": None} if constant_rate else {}
+    scored = model
+    if average:
+        averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average))
+        settings["on_step"] = lambda step, terms: averaged.update_parameters(model)
+        scored = averaged.module
+    clock = Clock()
+    fit_model(recipe, model, images, generator, **settings)
     wall, cpu = clock.read()
-    held_out = freeze(images[TRAINING:][:VALIDATION], Generator().manual_seed(0))
-    found = score(model, held_out, protocol="static", samples=SAMPLES)
+    binary = freeze(held_out, Generator().manual_seed(0))
+    found = score(scored, binary, protocol="static", samples=SAMPLES)
     return {
         "negative_log_likelihood": round(-found.log_evidence.mean().item(), 3),
         "negative_elbo": round(-found.elbo.mean().item(), 3),
@@ -73,18 +98,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("changes", nargs="*", help="such as epochs=20")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--warm-up", type=int, default=0, metavar="E", help="epochs of KL warm-up")
+    parser.add_argument(
+        "--average", type=float, default=0.0, metavar="D", help="score averaged weights"
+    )
+    parser.add_argument("--constant-rate", action="store_true", help="instead of falling to 0")
     parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")
     options = parser.parse_intermixed_args(arguments)
+    if options.warm_up < 0 or not 0 <= options.average < 1:
+        parser.error("expected 0 epochs of warm-up or more, and a decay from 0 up to below 1")
+    levers = {
+        "warm_up_epochs": options.warm_up,
+        "average": options.average,
+        "constant_rate": options.constant_rate,
+    }
     try:
         recipe = changed(RECIPES[options.name], options.changes)
     except ValueError as error:
         parser.error(str(error))
     if options.threads:
         torch.set_num_threads(options.threads)
-    found = validate(recipe, datasets.load("mnist", "train").images, options.seed)
+    found = validate(recipe, datasets.load("mnist", "train").images, options.seed, **levers)
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "tuning.jsonl").open("a") as lines:
-        lines.write(json.dumps({"recipe": describe(recipe), "seed": options.seed} | found) + "\n")
+        tried = {"recipe": describe(recipe), "seed": options.seed} | levers | found
+        lines.write(json.dumps(tried) + "\n")
     print(json.dumps(found))
 
 
