@@ -74,6 +74,10 @@ class TestWarmUp:
         found = warm_up(100, weighted(4.0))(model, image, noise).kl
         torch.testing.assert_close(found, 2 * elbo(model, image, noise).kl)
 
+    def test_has_nothing_to_weigh_where_there_is_no_kl(self):
+        with pytest.raises(ValueError, match="expected an objective whose second term is a KL"):
+            warm_up(100, importance_weighted)
+
 
 class TestPathDerivative:
     def test_is_an_estimate_of_the_bound(self, model, image):

@@ -53,6 +53,8 @@ def score(
     `protocol` is "threshold", "dynamic" or "static" (see `vaelib.binarization`; static wants
     images that `freeze` made). Computed where the model is, in memory that does not grow with
     `samples`. Without a `generator` the noise, and the dynamic binarization, are those of seed 0.
+    All coins are tossed before any code is drawn, so one seed gives the same binary images to
+    every model and every number of samples.
 
     Raises ValueError for an unknown protocol, fewer than one sample and images of another shape,
     TypeError unless images are uint8.
@@ -61,16 +63,18 @@ def score(
         raise ValueError(f"no protocol is called {protocol!r}; there is {', '.join(PROTOCOLS)}")
     binarize = PROTOCOLS[protocol]
     check_pixels(images, vae.pixels, binarize)
-    if (samples := operator.index(samples)) < 1:
-        raise ValueError(f"expected at least 1 sample, got {samples}")
+    samples = _count(samples, "sample")
     like, bounds, evidences = next(vae.parameters()), [], []
     generator = generator_on(like.device, generator or Generator().manual_seed(0))
     keep_freed_memory()
+    pieces = images.to(like.device).split(IMAGES_AT_ONCE)
+    binary = [binarize(some, generator).to(torch.uint8) for some in pieces]
     with evaluating(vae):
-        for pixels in images.to(like.device).split(IMAGES_AT_ONCE):
-            image = binarize(pixels, generator).to(like.dtype)
+        for some in binary:
+            image = some.to(like.dtype)
             posterior = vae.encoder(image)
-            total, evidence = torch.zeros_like(image[:, 0]), torch.full_like(image[:, 0], -math.inf)
+            total = torch.zeros(len(image), device=like.device, dtype=_accumulated(like.dtype))
+            evidence = torch.full_like(total, -math.inf)
             for weights in _draw_weights(vae, image, posterior, samples, generator):
                 total += weights.sum(0)
                 evidence = torch.logaddexp(evidence, weights.logsumexp(0))
@@ -91,11 +95,21 @@ def draw_log_weights(
     """Log importance weights of `samples` codes from each posterior (the encoder's, unless given).
 
     Their mean over samples is the ELBO of that posterior, their `log_mean_exp` the
-    importance-weighted bound.
+    importance-weighted bound. Raises ValueError unless the images are binary and of the model's
+    size, the posterior has a Gaussian for each of them, and there is at least one sample.
     """
+    samples = _count(samples, "sample")
+    _check_images(vae, image)
     with evaluating(vae):
-        posterior = posterior or vae.encoder(image)
-        return torch.cat(list(_draw_weights(vae, image, posterior, samples, generator)))
+        posterior = vae.encoder(image) if posterior is None else posterior
+        _check_posterior(vae, image, posterior)
+        # Made once: small results kept from between large pieces would hold these pieces' memory.
+        weights = image.new_empty(samples, len(image), dtype=_accumulated(image.dtype))
+        done = 0
+        for some in _draw_weights(vae, image, posterior, samples, generator):
+            weights[done : done + len(some)] = some
+            done += len(some)
+    return weights
 
 
 def _draw_weights(
@@ -113,7 +127,7 @@ def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Te
     No group shares a sample, so the average has the expectation of one group and less noise.
     Raises ValueError unless the samples make whole groups.
     """
-    if count < 1 or len(log_weights) % count:
+    if not 1 <= count <= len(log_weights) or len(log_weights) % count:
         raise ValueError(f"{len(log_weights)} samples do not make whole groups of {count}")
     groups = log_weights.unflatten(0, (-1, count)).transpose(0, 1)
     return log_mean_exp(groups).mean(0)
@@ -150,10 +164,14 @@ def fit_posterior(
 ) -> Gaussian:
     """The Gaussian of each image that Adam finds by climbing the ELBO in its own μ and log σ.
 
-    Begins at `start`, such as the encoder's answer, takes `steps` of a rate that falls to 0, each
-    on `samples` fresh codes. The model is not changed. What is gained is the amortization gap
-    (Cremer, Li & Duvenaud 2018, section 3.2), up to what the steps leave.
+    Begins at `start`, such as the encoder's answer, and takes `steps`, each on `samples` fresh
+    codes, while the rate falls to a hundredth. The model is not changed. What is gained is the
+    amortization gap (Cremer, Li & Duvenaud 2018, section 3.2), up to what the steps leave.
+    Raises ValueError as `draw_log_weights` does, and for fewer than one step.
     """
+    steps, samples = _count(steps, "step"), _count(samples, "sample")
+    _check_images(vae, image)
+    _check_posterior(vae, image, start)
     mean, log_std = (value.detach().clone().requires_grad_() for value in start)
     draw = dict(generator=generator, device=mean.device, dtype=mean.dtype)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
@@ -184,6 +202,7 @@ def log_weights(
     """
     code = reparameterize(posterior, noise)
     logits = vae.decoder(code.flatten(0, 1)).view(*code.shape[:2], -1)
+    logits = logits.to(_accumulated(logits.dtype))
     log_ratio = posterior.log_std + 0.5 * (noise**2 - code**2)
     return _log_likelihood(image, logits) + log_ratio.sum(-1)
 
@@ -196,11 +215,46 @@ def _log_likelihood(
     log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
     lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken.
     """
-    linear = torch.linalg.vecdot(logits, image - 0.5)
+    linear = torch.linalg.vecdot(logits, (image - 0.5).to(logits.dtype))
     size = logits.abs_().sum(-1)
     together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
     products = logits.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
     return linear - 0.5 * size + products.log().sum(-1)
+
+
+def _accumulated(dtype: torch.dtype) -> torch.dtype:
+    """What sums of hundreds of nats are kept in: float32 at least, whatever the model has."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _count(number: int, what: str) -> int:
+    if (number := operator.index(number)) < 1:
+        raise ValueError(f"expected at least 1 {what}, got {number}")
+    return number
+
+
+def _check_images(vae: VAE, image: Tensor) -> None:
+    if image.ndim != 2 or image.shape[1] != vae.pixels or not len(image):
+        raise ValueError(
+            f"expected images of shape (batch, {vae.pixels}), at least one, got "
+            f"{tuple(image.shape)}"
+        )
+    grey = (image != 0) & (image != 1)
+    if grey.any():
+        raise ValueError(
+            f"expected binary images, with pixels 0 and 1 alone, got {image[grey][0]:g} among "
+            "them; a Bernoulli decoder gives grey pixels no probability: binarize them, say by "
+            "vaelib.binarization.by_threshold"
+        )
+
+
+def _check_posterior(vae: VAE, image: Tensor, posterior: Gaussian) -> None:
+    expected = (len(image), vae.latent)
+    if not tuple(posterior.mean.shape) == tuple(posterior.log_std.shape) == expected:
+        raise ValueError(
+            f"expected a posterior for each image, with mean and log_std of shape {expected}, got "
+            f"{tuple(posterior.mean.shape)} and {tuple(posterior.log_std.shape)}"
+        )
 
 
 def _chunks(total: int, size: int) -> list[int]:

@@ -42,10 +42,15 @@ def warm_up(steps: int, objective: Objective = elbo) -> Objective:
 
     How far the model has come is read from the model (`vae.trained_steps`), so an interrupted
     run goes on where it was. Bowman et al. 2016, section 3.1; Sønderby et al. 2016, section 2.3.
-    Raises ValueError for fewer than one step.
+    Raises ValueError for fewer than one step, and for `importance_weighted`, which has no KL.
     """
     if not steps >= 1:
         raise ValueError(f"expected at least 1 step of warm-up, got {steps}")
+    if objective is importance_weighted:
+        raise ValueError(
+            "expected an objective whose second term is a KL, such as elbo or path_derivative; "
+            "what importance_weighted takes off is none, and weighing it means nothing"
+        )
 
     def warmed_up(vae: VAE, image: Tensor, noise: Tensor) -> ElboTerms:
         terms = objective(vae, image, noise)
