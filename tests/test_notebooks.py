@@ -593,6 +593,7 @@ def test_run_without_network_draws_glyphs_and_keeps_kernels_from_waiting(
 ):
     monkeypatch.setenv("VAELIB_MIRROR", "http://127.0.0.1:9")  # nobody answers there
     monkeypatch.setenv("PYTHONPATH", str(HOME / "tools" / "offline"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # two would wait for each other beside other work
     show = "import os; from vaelib import datasets; print(datasets.load(split='test').name)"
     path = write_notebook(tmp_path / "show.ipynb", f"{show}; print(os.environ['VAELIB_OFFLINE'])")
     assert runner("run", path)[0] == 0
@@ -601,6 +602,7 @@ def test_run_without_network_draws_glyphs_and_keeps_kernels_from_waiting(
     assert said["stdout"] == "glyphs\nno mirror could be reached\n"
     assert "THIS IS NOT MNIST" in said["stderr"]
     assert (fresh / "glyphs").is_dir()
+    assert list((fresh / "models").glob("glyphs-*.safetensors")), "the demonstration's model"
 
 
 def test_refresh_of_the_course_insists_on_mnist(fresh, runner, monkeypatch):

@@ -15,7 +15,7 @@ from benchmarks.published import judge as judging
 from benchmarks.published import reproduce as published
 from benchmarks.published import tuning
 from benchmarks.published.recipes import RECIPES
-from vaelib import checkpoint, datasets, sources, vae
+from vaelib import binarization, checkpoint, datasets, sources, vae
 from vaelib.binarization import freeze
 from vaelib.elbo import elbo
 from vaelib.evaluation import score
@@ -187,7 +187,10 @@ def test_further_seeds_are_added_to_those_of_the_same_recipe(small_world, recipe
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [1]
 
 
-RESULTS = sorted((published.HOME / "benchmarks" / "published" / "results").glob("*.json"))
+COMMITTED = published.HOME / "benchmarks" / "published"
+OTHERS = ("longer", "shorter", "fresh")
+RESULTS = sorted((COMMITTED / "results").glob("*.json"))
+LITERATURE = json.loads((COMMITTED / "literature.json").read_text())
 
 
 @pytest.fixture(params=RESULTS, ids=lambda path: path.stem)
@@ -215,6 +218,45 @@ class TestCommittedResults:
             assert list(minutes) == sorted(minutes)
             assert nats[0] > nats[-1] + 5
             assert abs(nats[-1] - run["negative_log_likelihood"]) < 5, "a tenth of the images"
+
+    @pytest.mark.parametrize(
+        "path",
+        [path for path in sorted(COMMITTED.rglob("*.json")) if path.parent.name in OTHERS],
+        ids=lambda path: f"{path.parent.name}/{path.stem}",
+    )
+    def test_other_runs_are_of_a_recipe_but_for_the_epochs(self, path):
+        found = json.loads(path.read_text())
+        recipe = replace(RECIPES[path.stem], epochs=found["recipe"]["epochs"])
+        assert found["recipe"] == json.loads(json.dumps(published.describe(recipe)))
+        assert found["summary"] == published.summary(found["runs"])
+        assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
+
+
+class TestLiterature:
+    def test_has_what_a_recipe_is_set_beside(self):
+        known = {
+            (value, row["negative_elbo"], row["protocol"])
+            for row in LITERATURE
+            for value in row["negative_log_likelihood"]
+        }
+        for recipe in RECIPES.values():
+            for figure in recipe.published:
+                numbers = (figure.negative_log_likelihood, figure.negative_elbo)
+                assert (*numbers, "dynamic") in known, figure
+
+    def test_every_number_has_a_protocol_and_a_source_to_follow(self):
+        for row in LITERATURE:
+            assert row["protocol"] in binarization.PROTOCOLS, row
+            assert row["source"]
+            assert row["links"]
+            assert all(link.startswith("https://") for link in row["links"]), row
+            assert row["negative_elbo"] is None or row["negative_elbo"] > max(
+                row["negative_log_likelihood"]
+            ), "a bound cannot be better than what it bounds"
+
+    def test_protocols_do_not_share_a_setting(self):
+        protocols = {(row["setting"], row["protocol"]) for row in LITERATURE}
+        assert len(protocols) == len({setting for setting, _ in protocols})
 
 
 @pytest.mark.parametrize("wrong", [["unknown"], ["one-layer", "--seeds", "0"]])

@@ -41,6 +41,8 @@ def test_package_solutions_environment_and_results_are_there(unpacked):
         assert (unpacked / name).read_bytes()
     solved = sorted(path.name for path in (HOME / "notebooks" / "solutions").glob("*.ipynb"))
     assert sorted(p.name for p in (unpacked / "notebooks" / "solutions").glob("*.ipynb")) == solved
+    for path in (HOME / "benchmarks" / "published").rglob("*.json"):
+        assert (unpacked / path.relative_to(HOME)).read_bytes() == path.read_bytes()
     assert (unpacked / "benchmarks" / "objectives.json").exists()
     assert not list(unpacked.rglob("__pycache__"))
 

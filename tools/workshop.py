@@ -68,7 +68,7 @@ def contents(*, data: bool = True) -> dict[str, Path | str]:
                 found[path.relative_to(HOME).as_posix()] = path
     for name in FILES:
         found[name] = HOME / name
-    for path in sorted((HOME / "benchmarks" / "published" / "results").glob("*.json")):
+    for path in sorted((HOME / "benchmarks" / "published").rglob("*.json")):
         found[path.relative_to(HOME).as_posix()] = path
     return found | (dict(data_files()) if data else {})
 
