@@ -153,6 +153,12 @@ def test_the_command_writes_recipe_runs_and_summary(small_world, capsys):
     assert "seed 1: 4 epochs" in capsys.readouterr().out
 
 
+def test_other_epochs_than_the_recipes_are_written_as_they_were(small_world):
+    published.main(["one-layer", "--seeds", "1", "--epochs", "2", "--into", str(small_world)])
+    found = json.loads((small_world / "one-layer.json").read_text())
+    assert found["recipe"]["epochs"] == found["runs"][0]["epochs"] == 2
+
+
 def test_a_seed_that_is_done_is_kept_when_the_next_one_fails(small_world, monkeypatch):
     fit = published.fit
 
@@ -259,11 +265,19 @@ class TestLiterature:
         assert len(protocols) == len({setting for setting, _ in protocols})
 
 
-@pytest.mark.parametrize("wrong", [["unknown"], ["one-layer", "--seeds", "0"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["unknown"],
+        *(["one-layer", name, "0"] for name in ("--seeds", "--epochs", "--minutes")),
+        ["one-layer", "--epochs", "3", "--minutes", "1"],
+    ],
+)
 def test_wrong_arguments_are_explained(wrong, capsys):
     with pytest.raises(SystemExit):
         published.main(wrong)
-    assert "invalid choice" in (said := capsys.readouterr().err) or "at least one seed" in said
+    said = capsys.readouterr().err
+    assert {1: "invalid choice", 3: "at least one seed", 5: "not allowed with"}[len(wrong)] in said
 
 
 class TestTuning:

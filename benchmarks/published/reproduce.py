@@ -3,7 +3,7 @@
 Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, lets the judge score each
 checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
 recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
-as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
+--epochs, or as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
 
 The clock runs from the first step to the last, binarization included, imports and reading files
 excluded, as is the time for keeping the snapshots from which the curve is drawn afterwards.
@@ -214,17 +214,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument(
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
         "--minutes", type=float, help="train so long instead of the recipe's epochs"
     )
+    length.add_argument("--epochs", type=int, help="so many instead of the recipe's")
     parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")
     parser.add_argument("--into", type=Path, default=BUILD, help="folder for NAME.json")
     parser.add_argument(
         "--add", action="store_true", help="keep the other seeds that NAME.json already has"
     )
     options = parser.parse_args(arguments)
-    if options.seeds < 1 or (options.minutes is not None and options.minutes <= 0):
-        parser.error("expected at least one seed and more than 0 minutes")
+    if any(n is not None and n <= 0 for n in (options.seeds, options.epochs, options.minutes)):
+        parser.error("expected at least one seed, one epoch and more than 0 minutes")
     if options.threads:
         torch.set_num_threads(options.threads)
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -234,6 +236,8 @@ def main(arguments: list[str] | None = None) -> None:
     except JudgeError as error:
         parser.exit(1, f"{error}\n")
     recipe = RECIPES[options.name]
+    if options.epochs:
+        recipe = replace(recipe, epochs=options.epochs)
     if options.minutes:
         recipe = replace(recipe, epochs=epochs_within(options.minutes, recipe, images))
     path = options.into / f"{options.name}.json"
