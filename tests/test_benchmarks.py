@@ -149,6 +149,6 @@ class TestSpeed:
         assert 1 <= len(runs) <= speed.RUNS
         assert len({run["facts"]["processor"] for run in runs}) == 1
         assert {run["facts"]["dataset"] for run in runs} == {"mnist"}
-        page = (home / "README.md").read_text()
+        page = (home / "README.md").read_text(encoding="utf-8")
         begin, end = report.BEGIN, report.END
         assert page.partition(begin)[2].partition(end)[0].strip() == report.tables(runs)

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 import jupyter_client.kernelspec
+import psutil
 import pytest
 import torch
 
@@ -55,7 +56,7 @@ def test_old_and_missing_packages_are_named_with_the_command_that_mends():
 @pytest.mark.parametrize(("free", "fails"), [(1.9e9, True), (2.1e9, False)])
 def test_memory(monkeypatch, free, fails):
     Facts = namedtuple("Facts", "available total")
-    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: Facts(free, 8e9))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Facts(free, 8e9))
     found = doctor.memory()
     assert found.found == f"{free / 1e9:.1f} of 8.0 GB free"
     assert ("until 2 GB are free" in found.advice) == fails
@@ -166,5 +167,26 @@ def test_it_runs_as_a_student_types_it(root):
     )
     lines = done.stdout.splitlines()
     assert lines[0].startswith("vaelib ")
-    assert any(line.startswith("OK    training") for line in lines), done.stdout + done.stderr
+    (training,) = (line for line in lines if line[4:].strip().startswith("training"))
+    assert "10 steps, " in training, done.stdout + done.stderr
     assert [line.split()[1] for line in lines if line.startswith("OK    Python")] == ["Python"]
+
+
+@pytest.mark.parametrize(
+    "missing", ["psutil", "torch", "packaging", "jupyter_client", "torchvision"]
+)
+def test_it_says_fail_where_something_cannot_be_imported(missing):
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; from vaelib import doctor; "
+        "sys.exit(doctor.main())"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}  # a Windows pipe, without an arrow
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment, timeout=120
+    )
+    said = done.stdout.decode("cp1252")
+    assert done.returncode == 1, done.stderr
+    assert not done.stderr
+    assert "FAIL" in said
+    assert missing in said.partition("FAIL")[2]
+    assert "to mend" in said

@@ -60,7 +60,7 @@ def test_pip_adds_nbval_and_the_package_itself(project, environment):
 def test_every_import_of_the_package_and_the_notebooks_is_declared(project):
     import nbformat
 
-    sources = [path.read_text() for path in (HOME / "vaelib").rglob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in (HOME / "vaelib").rglob("*.py")]
     for path in (HOME / "notebooks").glob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells
         sources += [cell.source for cell in cells if cell.cell_type == "code"]

@@ -13,11 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-import torch
-from packaging.requirements import Requirement
-
-from vaelib import __version__
+from vaelib import __version__  # all else is imported where it is looked at: it may be missing
 
 OLDEST_PYTHON = (3, 10)
 ENOUGH_MEMORY = 2e9  # bytes; no notebook's kernel takes more than 1.5 GB
@@ -48,6 +44,8 @@ def python() -> Finding:
 
 def requirements(installed: Callable[[str], str] = metadata.version) -> Iterator[Finding]:
     """Each requirement of the package against what is installed."""
+    from packaging.requirements import Requirement
+
     for text in metadata.requires("vaelib") or ():
         wanted = Requirement(text)
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
@@ -67,6 +65,8 @@ def requirements(installed: Callable[[str], str] = metadata.version) -> Iterator
 
 def memory() -> Finding:
     """The memory that is free against what the largest notebook takes."""
+    import psutil
+
     facts = psutil.virtual_memory()
     found = f"{facts.available / 1e9:.1f} of {facts.total / 1e9:.1f} GB free"
     if facts.available >= ENOUGH_MEMORY:
@@ -81,6 +81,8 @@ def memory() -> Finding:
 
 def threads() -> Finding:
     """PyTorch's threads against the cores that this process may use."""
+    import torch
+
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     used = torch.get_num_threads()
     found = f"PyTorch uses {used}, the machine has {usable} for this process"
@@ -133,6 +135,9 @@ def data() -> Finding:
 
 def training() -> Finding:
     """Ten steps of the blog post's model on random images, timed."""
+    import torch
+    import torchvision  # noqa: F401  (not used, but a torch that does not fit it stops the course)
+
     from vaelib import vae
     from vaelib.training import train
 
@@ -163,13 +168,22 @@ def _short(path: str | Path) -> str:
 def findings() -> Iterator[Finding]:
     """All of them, in the order in which they are printed."""
     yield python()
-    yield from requirements()
-    for examine in (memory, threads, kernel, data, training):
-        yield examine()
+    for examine in (requirements, memory, threads, kernel, data, training):
+        try:
+            found = examine()
+            yield from [found] if isinstance(found, Finding) else found
+        except Exception as error:  # whatever it is, the other lines are still wanted
+            yield Finding(
+                examine.__name__,
+                f"{type(error).__name__}: {error}",
+                "is the environment of the course active, and all of it installed there?",
+            )
 
 
 def main() -> int:
     """Print what was found; 1 if anything must be mended, else 0."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a Windows pipe may lack the arrow
     print(f"vaelib {__version__} on {platform.platform()}")
     failed = 0
     for finding in findings():

@@ -49,7 +49,12 @@ def bound_by_hand(log_joint, mean, std, noise):
 
 RIGHT = {
     "4.3": [9.04, 9.0, 9.0129, torch.tensor(9.0379), np.float64(9.03), 9.038],
-    "4.1": [kl_by_distributions, kl_in_numpy, kl_by_a_loop],
+    "4.1": [
+        kl_by_distributions,
+        kl_in_numpy,
+        kl_by_a_loop,
+        torch.vmap(lambda mean, s: 0.5 * (mean**2 + s.exp() - 1 - s).sum()),
+    ],
     "4.5": [
         lambda a, b: -torch.mean(torch.sum(a, -1) - torch.sum(b, -1)),
         lambda a, b: (b.sum() - a.sum()) / len(a),

@@ -171,14 +171,15 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
 
 
 def _mistake_beside_values(exercise: Exercise, answer: Answer) -> str:
-    with _Largest() as largest:
-        answer(*_copy(exercise.probes[0]))
-    if largest.elements >= exercise.too_large:
-        return (
-            "The values are right. But for arguments of shapes "
-            f"{_shapes(exercise.probes[0])} a tensor on the way has {largest.elements:,} elements: "
-            "can the sum be taken without writing down all that is summed?"
-        )
+    if exercise.too_large < math.inf:
+        with _Largest() as largest:
+            answer(*_copy(exercise.probes[0]))
+        if largest.elements >= exercise.too_large:
+            return (
+                f"The values are right. But for arguments of shapes {_shapes(exercise.probes[0])} "
+                f"a tensor on the way has {largest.elements:,} elements: can the sum be taken "
+                "without writing down all that is summed?"
+            )
     if exercise.trains and not _agree_in_gradient(exercise, answer):
         return (
             "The values are right, but the gradient is not, and this is to be trained with. Does "
@@ -195,7 +196,10 @@ class _Largest(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
-            held = result.untyped_storage().nbytes() // result.element_size()
+            try:
+                held = result.untyped_storage().nbytes() // result.element_size()
+            except (NotImplementedError, RuntimeError):  # inside of vmap, or sparse
+                held = 0
             self.elements = max(self.elements, held)
         return result
 
