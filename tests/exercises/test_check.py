@@ -60,6 +60,11 @@ def test_a_rounded_number_is_known_as_what_it_was(answer, said):
     assert said in mistake_of(EXERCISES["4.3"], answer)
 
 
+@pytest.mark.parametrize("answer", [1.5, 0.6, 2.6])
+def test_a_small_mistake_is_not_seen_in_every_small_number(answer):
+    assert mistake_of(EXERCISES["2.1"], answer) == f"{answer} is too small."
+
+
 def test_an_answer_that_tosses_coins_of_its_own_is_told_so():
     answer = lambda mean, log_variance: torch.rand(len(mean))  # noqa: E731
     assert "Called twice, it gives two answers" in mistake_of(EXERCISES["4.1"], answer)

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 # How far a number may be from a known mistake to count as it, and from the right answer to count
-# as close: relative to it, and in units of what the exercise allows.
-ROUNDING, CLOSE, FAR = 0.015, 0.04, 20
+# as close: relative to it, and in units of what the exercise allows. What it allows is much for a
+# mistake far smaller than the right answer: LIKE is how far at most, relative to the mistake.
+ROUNDING, CLOSE, FAR, LIKE = 0.015, 0.04, 20, 0.1
 
 Number = float | int
 Answer = Callable[..., Tensor]
@@ -116,7 +117,9 @@ def _mistake_of_number(exercise: Exercise, answer: object) -> str:
     by_distance = sorted(exercise.mistakes, key=lambda mistake: abs(value - mistake.answer))
     near, next_best = (abs(value - mistake.answer) for mistake in by_distance[:2])
     rounded = min(ROUNDING * abs(by_distance[0].answer), FAR * exercise.within)
-    if near <= exercise.within or (near <= rounded and 4 * near < min(off, next_best)):
+    alike = LIKE * abs(by_distance[0].answer) or exercise.within
+    same = near <= min(exercise.within, alike)
+    if same or (near <= rounded and 4 * near < min(off, next_best)):
         return by_distance[0].hint
     size = "large" if value > exercise.answer else "small"
     if off <= min(CLOSE * abs(exercise.answer), FAR * exercise.within):
