@@ -57,7 +57,7 @@ def test_old_and_missing_packages_are_named_with_the_command_that_mends():
 def test_memory(monkeypatch, free, fails):
     Facts = namedtuple("Facts", "available total")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Facts(free, 8e9))
-    found = doctor.memory()
+    found = doctor.memory([])
     assert found.found == f"{free / 1e9:.1f} of 8.0 GB free"
     assert ("until 2 GB are free" in found.advice) == fails
 
@@ -190,3 +190,13 @@ def test_it_says_fail_where_something_cannot_be_imported(missing):
     assert "FAIL" in said
     assert missing in said.partition("FAIL")[2]
     assert "to mend" in said
+
+
+@pytest.mark.parametrize(("limit", "fails"), [("1073741824\n", True), ("max\n", False)])
+def test_memory_is_what_a_container_may_use(monkeypatch, tmp_path, limit, fails):
+    Facts = namedtuple("Facts", "available total")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Facts(200e9, 256e9))
+    (tmp_path / "memory.max").write_text(limit)
+    found = doctor.memory([tmp_path / "memory.max", tmp_path / "not there"])
+    assert bool(found.advice) == fails
+    assert found.found == ("1.1 of 1.1 GB free" if fails else "200.0 of 256.0 GB free")

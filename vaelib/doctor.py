@@ -4,11 +4,12 @@
 names versions and sizes, and writes the home folder as ~.
 """
 
+import math
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ OLDEST_PYTHON = (3, 10)
 ENOUGH_MEMORY = 2e9  # bytes; no notebook's kernel takes more than 1.5 GB
 SLOW = 2000  # images a second, below which the course's times do not hold at all
 STEPS, BATCH = 10, 100
+CGROUPS = Path("/sys/fs/cgroup")
+LIMITS = (CGROUPS / "memory.max", CGROUPS / "memory" / "memory.limit_in_bytes")  # version 2, 1
 
 
 class Finding(NamedTuple):
@@ -63,13 +66,18 @@ def requirements(installed: Callable[[str], str] = metadata.version) -> Iterator
             yield Finding("package", f"{found}, needed {wanted.specifier}", mend)
 
 
-def memory() -> Finding:
-    """The memory that is free against what the largest notebook takes."""
+def memory(limits: Iterable[Path] = LIMITS) -> Finding:
+    """The memory that is free, here or in this container, against what the largest notebook takes.
+
+    `limits` are the files in which Linux says what a container, such as a hub's, may use.
+    """
     import psutil
 
     facts = psutil.virtual_memory()
-    found = f"{facts.available / 1e9:.1f} of {facts.total / 1e9:.1f} GB free"
-    if facts.available >= ENOUGH_MEMORY:
+    allowed = min([facts.total, *map(_limit, limits)])
+    free = min(facts.available, allowed)
+    found = f"{free / 1e9:.1f} of {allowed / 1e9:.1f} GB free"
+    if free >= ENOUGH_MEMORY:
         return Finding("memory", found)
     return Finding(
         "memory",
@@ -77,6 +85,13 @@ def memory() -> Finding:
         f"close other programs and kernels (Kernel > Shut Down All) until "
         f"{ENOUGH_MEMORY / 1e9:g} GB are free",
     )
+
+
+def _limit(path: Path) -> float:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):  # no Linux, or "max": no limit
+        return math.inf
 
 
 def threads() -> Finding:
