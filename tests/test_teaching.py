@@ -67,3 +67,17 @@ def test_every_misunderstanding_has_its_thread_its_exercise_and_a_sentence_that_
         assert re.search(r"\]\(https://github\.com/[^)]+/(issues|pull)/\d+\)", helps), said
         assert re.search(r"[.?]", helps.partition("[")[0]), said
         assert re.search(r"\b[1-6]\.[1-5]\b", where), said
+
+
+def test_the_plans_minutes_are_reading_time_and_the_exercises_that_they_name():
+    plans = GUIDE.partition("## Three plans")[2].partition("## ")[0]
+    items = re.findall(r"[Nn]otebook (\d) \((\d+) with ([\d., and]+)\)", plans)
+    assert [number for number, *_ in items] == list("123456")
+    total = 0
+    for number, minutes, named in items:
+        (path,) = (HOME / "notebooks").glob(f"0{number}_*.ipynb")
+        reading = int(re.search(r"(\d+) minutes to read", path.read_text(encoding="utf-8"))[1])
+        exercises = [EXERCISES[name].minutes for name in re.findall(r"\d\.\d", named)]
+        assert int(minutes) == reading + sum(exercises), number
+        total += int(minutes) if number != "6" else 0
+    assert f"{total} minutes in all" in plans
