@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
@@ -26,6 +27,10 @@ from vaelib.handwriting import as_mnist
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HOME / "tools"))
+
+import workshop  # noqa: E402
+
 NOTEBOOKS = sorted(path.name for path in (HOME / "notebooks").glob("*.ipynb"))
 APPS = ("jupyterlab", "notebook")
 PATIENCE = 500  # seconds for a notebook to run; notebook 5 takes about seventy
@@ -272,14 +277,14 @@ def desk(chromium, tmp_path_factory) -> Iterator[Desk]:
     def course(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
         if not name.endswith("-home"):
-            for part in ("notebooks", "benchmarks"):
-                (folder / part).mkdir()
+            (folder / "notebooks").mkdir()
             for notebook in NOTEBOOKS:
                 source = HOME / "notebooks" / notebook
                 browser.put_uncounted(source, folder / "notebooks" / notebook)
-            shutil.copy(HOME / "benchmarks" / "objectives.json", folder / "benchmarks")
-            results = Path("benchmarks", "published", "results")
-            shutil.copytree(HOME / results, folder / results)
+            for source in workshop.measurements():
+                target = folder / source.relative_to(HOME)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
             BUILDS[name] = folder / "build"
         return folder
 

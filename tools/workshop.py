@@ -19,7 +19,7 @@ HOME = Path(__file__).resolve().parent.parent
 BUILD = HOME / "build"
 ROOT = "vae-workshop"
 TREES = {"vaelib": ("*.py", "*.js", "*.css"), "notebooks/solutions": ("*.ipynb",)}
-FILES = ("environment.yml", "pyproject.toml", "LICENSE", "README.md", "benchmarks/objectives.json")
+FILES = ("environment.yml", "pyproject.toml", "LICENSE", "README.md")
 DATA = ("mnist", "glyphs")
 
 
@@ -54,6 +54,12 @@ def data_files() -> Iterator[tuple[str, Path]]:
                 yield f"data/{path.relative_to(root).as_posix()}", path
 
 
+def measurements() -> list[Path]:
+    """The committed measurements that notebooks read, as `../benchmarks/...`."""
+    folder = HOME / "benchmarks"
+    return [folder / "objectives.json", *sorted((folder / "published").rglob("*.json"))]
+
+
 def contents(*, data: bool = True) -> dict[str, Path | str]:
     """What goes into the zip, by name: a file's path, or a text."""
     found: dict[str, Path | str] = {
@@ -66,9 +72,7 @@ def contents(*, data: bool = True) -> dict[str, Path | str]:
         for pattern in patterns:
             for path in sorted((HOME / folder).rglob(pattern)):
                 found[path.relative_to(HOME).as_posix()] = path
-    for name in FILES:
-        found[name] = HOME / name
-    for path in sorted((HOME / "benchmarks" / "published").rglob("*.json")):
+    for path in (*(HOME / name for name in FILES), *measurements()):
         found[path.relative_to(HOME).as_posix()] = path
     return found | (dict(data_files()) if data else {})
 
