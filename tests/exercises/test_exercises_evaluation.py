@@ -116,7 +116,7 @@ WRONG = {
         (lambda w: entropy(w).exp(), "entropy"),
         (lambda w: w.sum(0) ** 2 / w.square().sum(0), "takes the logarithms for the weights"),
         (lambda w: 1 / (2 * (w - w.max(0).values)).exp().sum(0), "do not add up to 1"),
-        (lambda w: 2 * worth_by_logarithms(w), "Where it is furthest off it gives"),
+        (lambda w: 2 * worth_by_logarithms(w), "every value is 2 times the right one"),
         (lambda w: worth_by_logarithms(w)[:, None], "returns shape"),
     ],
     "6.3": [
@@ -167,6 +167,11 @@ WRONG = {
         (lambda losses: torch.mean(-torch.logsumexp(-losses, dim=1)), "is still not that loss"),
         (lambda losses: log_mean_exp(losses.T).mean(), "the best one or the worst"),
         (lambda losses: losses.mean(1).mean(), "the ELBO's"),
+        (lambda losses: losses.amin(-1).mean(), "the best code alone"),
+        (
+            lambda losses: -torch.logsumexp(-losses, 1).mean() / losses.size(1),
+            "The mean is under the logarithm",
+        ),
         (lambda losses: -log_mean_exp(-losses.reshape(-1)), "of all images in one logarithm"),
         (lambda losses: log_mean_exp(-losses.T).mean(), "That is the bound"),
         (lambda losses: -log_mean_exp(-losses.T), "One value for each image"),

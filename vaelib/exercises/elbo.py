@@ -111,6 +111,43 @@ EXERCISES = {
                 "Every value has the wrong sign. (Some texts write −½ Σ(1 + …): mind the bracket.)",
             ),
             Mistake(
+                _kl_of(lambda m, v: 0.5 * (m + v.exp() - 1 - v)),
+                "Put in μ = −1 and μ = 1: both are as far from the prior. Is μ squared?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + (2 * v).exp() - 1 - v)),
+                "One term squares σ² once more: exp(log σ²) is σ² already.",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + v - 1 - v.exp())),
+                "σ² and its logarithm have changed places: which of them is taken off?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * m**2 + v.exp() - 1 - v),
+                "The ½ stands before μ² alone. How far does the bracket reach?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 - v.log())),
+                "It takes the logarithm of what are logarithms already.",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: -0.5 * (1 + v - m**2 + v.exp())),
+                "Follow the minus before the bracket: which sign does σ² come out with?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: -0.5 * (1 + v + m**2 - v.exp())),
+                "Follow the minus before the bracket: which sign does μ² come out with?",
+            ),
+            Mistake(
+                lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).mean(),
+                "It averages over images and dimensions alike. What belongs to one image is "
+                "summed, and the images stay apart.",
+            ),
+            Mistake(
+                lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).sum(0),
+                "It sums over the images, the first dimension, and keeps the latent ones apart.",
+            ),
+            Mistake(
                 lambda mean, log_variance: (
                     elbo.kl(Gaussian(mean, log_variance / 2)) / mean.shape[-1]
                 ),
@@ -199,6 +236,54 @@ EXERCISES = {
                     -(joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std)).mean()
                 ),
                 "That is the loss. The bound itself is asked for.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std**2)
+                ).mean(),
+                "The density wants σ and gets σ². torch.distributions.Normal takes σ.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) + _log_normal(mean + std * noise, mean, std)
+                ).mean(),
+                "A quotient of densities is wanted: what does dividing become under a logarithm?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(noise) - _log_normal(noise, mean, std)
+                ).mean(),
+                "It takes the noise for the code. How does ε become a draw from q?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(noise, mean, std)
+                ).mean(),
+                "One of its densities is asked about ε, the other one about z. Both are of z.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std).exp()
+                ).mean(),
+                "It takes a density off a logarithm: log_prob is the logarithm as it is.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std**2 * noise) - _log_normal(mean + std**2 * noise, mean, std)
+                ).mean(),
+                "It stretches ε by σ². A draw from q is as wide as σ.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(torch.tensor(mean)) - _log_normal(torch.tensor(mean), mean, std)
+                ),
+                "It looks at the mean of q alone. The bound is an average over all that q draws.",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std)
+                ),
+                "That is each sample's log ratio, and right so far. What is left to do?",
             ),
             Mistake(
                 lambda joint, mean, std, noise: (

@@ -255,6 +255,19 @@ EXERCISES = {
                 "The square of a logarithm is not the logarithm of a square.",
             ),
             Mistake(
+                _log_density(lambda error, s: -_distance(error, s), _volume),
+                "The further z lies from μ, the denser: which sign does the distance get?",
+            ),
+            Mistake(
+                _log_density(_distance, lambda s: 0 * s.sum(1)),
+                "The distance is right, and the normaliser is gone: what keeps a wide bell's area "
+                "at 1?",
+            ),
+            Mistake(
+                _log_density(lambda error, s: (error / (2 * (2 * s).exp())).sum(1), _volume),
+                "Left of μ it is denser than at μ. What happens to z − μ in a bell?",
+            ),
+            Mistake(
                 _log_density(lambda error, s: (error**2 / (2 * s**2)).sum(1), _volume),
                 "The distance is divided by 2 (log σ)². Where has the exponential gone?",
             ),

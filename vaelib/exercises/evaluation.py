@@ -344,6 +344,14 @@ EXERCISES = {
                 "the worst?",
             ),
             Mistake(
+                lambda losses: losses.min(1).values.mean(),
+                "It keeps the best code alone. The others' weights are small, but are averaged in.",
+            ),
+            Mistake(
+                lambda losses: (-(-losses).logsumexp(1) / losses.shape[1]).mean(),
+                "It divides the logarithm by the number of codes. The mean is under the logarithm.",
+            ),
+            Mistake(
                 lambda losses: losses.mean(),
                 "That is the loss of one code, averaged, so the ELBO's. The weights must be "
                 "averaged before the logarithm.",

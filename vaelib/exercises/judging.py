@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 # as close: relative to it, and in units of what the exercise allows. What it allows is much for a
 # mistake far smaller than the right answer: LIKE is how far at most, relative to the mistake.
 ROUNDING, CLOSE, FAR, LIKE = 0.015, 0.04, 20, 0.1
+SEEN = 1e-3  # a factor of all values that is nearer to 1, or a term nearer to 0, says nothing
 
 Number = float | int
 Answer = Callable[..., Tensor]
@@ -166,12 +167,56 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
                 f"For arguments of shapes {_shapes(probe)} your function returns "
                 f"{_named(result)}, expected {_named(expected)}."
             )
+    if pattern := _pattern(exercise, results, right):
+        return pattern
     value, expected = _furthest_off(results, right)
     digits = 4 if f"{value:.4g}" != f"{expected:.4g}" else 8
     return (
         "The shape is right, the values are not. Where it is furthest off it gives "
         f"{value:.{digits}g}, and {expected:.{digits}g} is right."
     )
+
+
+def _pattern(exercise: Exercise, results: list[Tensor], right: list[Tensor]) -> str:
+    """What one factor, or one term, does to all values, in words; "" if neither does."""
+    together = tuple(torch.cat([x.flatten() for x in some]) for some in (results, right))
+    places = [f" for arguments of shapes {_shapes(probe)}" for probe in exercise.probes]
+    for relation, neutral, words, question in (
+        (_factor, 1, "{:.4g} times the right one", "is something averaged that should be summed"),
+        (_term, 0, "off by {:+.4g}", "is a constant left out, or put in"),
+    ):
+        common = relation(*together)
+        each = [relation(*pair) for pair in _both(results, right)] if common is None else [common]
+        if None in each or all(abs(change - neutral) < SEEN for change in each):
+            continue
+        if relation is _factor and common is not None and abs(common + 1) < SEEN:
+            return "Every value has the wrong sign."
+        changes = [words.format(change) for change in each]
+        first = {change: change + places[changes.index(change)] for change in changes}
+        listed = changes[0] if common is not None else ", ".join(first.values())
+        return f"The shape is right, and every value is {listed}: {question}?"
+    return ""
+
+
+def _factor(found: Tensor, expected: Tensor) -> float | None:
+    """By what all that is expected is multiplied in what is found, if all by the same."""
+    if not _varied(found, expected):
+        return None
+    factor = ((found * expected).sum() / expected.square().sum()).item()
+    return factor if _agree([found], [factor * expected]) else None
+
+
+def _term(found: Tensor, expected: Tensor) -> float | None:
+    """What is added to all that is expected in what is found, if the same to all."""
+    if not _varied(found, expected):
+        return None
+    term = (found - expected).mean().item()
+    return term if _agree([found], [expected + term]) else None
+
+
+def _varied(*values: Tensor) -> bool:
+    """Whether all are numbers, and of each more than one, so that a pattern can be seen."""
+    return all(value.isfinite().all() and len(value.unique()) > 1 for value in values)
 
 
 def _mistake_beside_values(exercise: Exercise, answer: Answer) -> str:
