@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vaelib import __main__ as command
-from vaelib import doctor
+from vaelib import doctor, sources
 from vaelib.doctor import Finding
 
 
@@ -110,10 +110,21 @@ class TestData:
         assert "damaged" in found.found
         assert file.name in found.advice
 
-    def test_none(self, fresh):
-        found = doctor.data()
-        assert "mnist is not here" in found.found
-        assert "python -m vaelib.datasets prefetch mnist" in found.advice
+    def test_none(self, fresh, monkeypatch, tmp_path):
+        cache = doctor._short(sources.cache_folder())
+        assert f"mnist is not in {cache} (the cache);" in doctor.data().found
+        assert "python -m vaelib.datasets prefetch mnist" in doctor.data().advice
+        monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "gone"))
+        assert f"not in {tmp_path / 'gone'} (VAELIB_DATA) nor in " in doctor.data().found
+
+    def test_a_folder_too_deep_is_seen(self, root, monkeypatch):
+        monkeypatch.setenv("VAELIB_DATA", str(root / "MNIST" / "raw"))
+        assert f"But {root} has it: set VAELIB_DATA to that." in doctor.data().advice
+
+    def test_data_that_are_not_where_they_were_said_to_be(self, root, monkeypatch, tmp_path):
+        monkeypatch.setattr(sources, "cache_folder", lambda: root)
+        monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "gone"))
+        assert doctor.data().found.endswith(f"verified; not in {tmp_path / 'gone'} (VAELIB_DATA)")
 
     def test_the_data_set_that_was_chosen_is_looked_at(self, fresh, monkeypatch):
         monkeypatch.setenv("VAELIB_DATASET", "glyphs")

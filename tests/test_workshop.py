@@ -1,6 +1,7 @@
 """The zip for a room: what is in it, and that it runs where it is unpacked, without network."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -45,6 +46,22 @@ def test_package_solutions_environment_and_results_are_there(unpacked):
         assert (unpacked / path.relative_to(HOME)).read_bytes() == path.read_bytes()
     assert (unpacked / "benchmarks" / "objectives.json").exists()
     assert not list(unpacked.rglob("__pycache__"))
+
+
+def test_every_link_inside_leads_somewhere(unpacked):
+    texts = {}
+    for path in unpacked.rglob("*.md"):
+        texts[path] = path.read_text(encoding="utf-8")
+    for path in unpacked.rglob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        texts[path] = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    found = [
+        (path.parent / link).resolve()
+        for path, text in texts.items()
+        for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", text)
+    ]
+    assert len(found) > 10
+    assert [path for path in found if not path.exists()] == []
 
 
 def test_it_starts_from_the_folder_alone_without_network(unpacked):

@@ -19,7 +19,8 @@ HOME = Path(__file__).resolve().parent.parent
 BUILD = HOME / "build"
 ROOT = "vae-workshop"
 TREES = {"vaelib": ("*.py", "*.js", "*.css"), "notebooks/solutions": ("*.ipynb",)}
-FILES = ("environment.yml", "pyproject.toml", "LICENSE", "README.md")
+FILES = ("environment.yml", "pyproject.toml", "LICENSE")
+README = "# vaelib, packed for a workshop\n\nBegin with [START.md](START.md).\n"
 DATA = ("mnist", "glyphs")
 
 
@@ -64,6 +65,7 @@ def contents(*, data: bool = True) -> dict[str, Path | str]:
     """What goes into the zip, by name: a file's path, or a text."""
     found: dict[str, Path | str] = {
         "START.md": (HOME / "tools" / "workshop" / "START.md"),
+        "README.md": README,  # the package's own speaks of what is not in the zip
         "start.py": (HOME / "tools" / "workshop" / "start.py"),
     }
     for path in sorted((HOME / "notebooks").glob("*.ipynb")):

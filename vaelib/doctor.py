@@ -134,18 +134,22 @@ def data() -> Finding:
     if name not in sources.NAMES:
         there_is = ", ".join(sources.NAMES)
         return Finding("data", f"VAELIB_DATASET is {name!r}", f"set it to one of {there_is}")
-    root = sources.locate(name)
+    own, root = sources.own_folder(), sources.locate(name)
     if root is None:
+        searched = [f"{_short(own)} (VAELIB_DATA)"] if own else []
+        searched.append(f"{_short(sources.cache_folder())} (the cache)")
         return Finding(
             "data",
-            f"{name} is not here; a notebook would try to get it, and else draw digits itself",
+            f"{name} is not in {' nor in '.join(searched)}; a notebook would try to get it, and "
+            "else draw digits itself",
             f"where there is a network: python -m vaelib.datasets prefetch {name}; or set "
-            "VAELIB_DATA to a folder that has it",
+            f"VAELIB_DATA to a folder that has it.{_short(sources.deeper(name))}",
         )
     problems = [problem for _, _, problem in prepare.inspect(name, root) if problem]
     if problems:
         return Finding("data", f"{name} in {_short(root)} is damaged", _short(problems[0]))
-    return Finding("data", f"{name} in {_short(root)}, all files verified")
+    elsewhere = f"; not in {_short(own)} (VAELIB_DATA)" if own not in (None, root) else ""
+    return Finding("data", f"{name} in {_short(root)}, all files verified{elsewhere}")
 
 
 def training() -> Finding:
