@@ -71,9 +71,11 @@ workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, pac
 	@$(BIN)/python -m vaelib.datasets prefetch glyphs
 	@$(BIN)/python tools/workshop.py
 
-links: $(READY)  ## follow every link of the texts and the notebooks (needs the network)
+links: $(READY)  ## follow every link of the texts, notebooks and exercises (needs the network)
 	$(BIN)/python -m pip install --quiet pytest-check-links
-	$(BIN)/python -m pytest -p no:cacheprovider --check-links --check-links-ignore '127\.0\.0\.1|your-|<' README.md CONTRIBUTING.md docs benchmarks/README.md $(NOTEBOOKS)
+	@mkdir -p build
+	@grep -rhoE --include='*.py' --include='*.json' '(https://|github\.com/)[[:alnum:]_./-]+[[:alnum:]]' vaelib/exercises benchmarks/published | sed -E 's,^(https://)?(.+)$$,- <https://\2>,' | sort -u >build/links.md
+	$(BIN)/python -m pytest -p no:cacheprovider --check-links --check-links-ignore '127\.0\.0\.1|your-|<' README.md CONTRIBUTING.md docs benchmarks/README.md build/links.md $(NOTEBOOKS)
 
 measure: $(READY)  ## train the variants that notebook 5 compares, on MNIST and glyphs (minutes)
 	$(BIN)/python -m benchmarks.objectives
