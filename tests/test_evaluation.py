@@ -78,6 +78,44 @@ def test_the_fast_likelihood_is_the_likelihood(pixels, scale, generator):
     torch.testing.assert_close(found.double(), exact, rtol=2e-6, atol=2e-4 * max(1, scale))
 
 
+class Deaf(torch.nn.Module):
+    """A decoder that says the same of every code, by a view of one parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.linspace(-2, 2, 784))
+
+    def forward(self, code):
+        return self.logits.expand(len(code), -1)
+
+
+@pytest.mark.parametrize(("images", "samples"), [(1, 1), (3, 4)])
+def test_a_decoder_may_give_views_of_its_parameters(images, samples, pixels, generator):
+    model, image = small(), by_threshold(pixels[:images])
+    model.decoder = Deaf()
+    before = model.decoder.logits.detach().clone()
+    posterior = Gaussian(torch.zeros(images, 2), torch.zeros(images, 2))  # the prior
+    found = draw_log_weights(model, image, posterior, samples=samples, generator=generator)
+    assert torch.equal(model.decoder.logits, before)
+    expected = log_likelihood(image, before.expand(images, -1)).expand(samples, -1)
+    assert torch.allclose(found, expected, rtol=1e-5)
+
+
+def test_noise_is_made_where_the_model_is(pixels, monkeypatch, generator):
+    asked = []
+
+    def spy(device, own=None):
+        asked.append(device.type)
+        return own
+
+    monkeypatch.setattr(evaluation, "generator_on", spy)
+    model, image = small(), by_threshold(pixels[:3])
+    evaluation.score(model, pixels[:3], protocol="threshold", samples=1, generator=generator)
+    draw_log_weights(model, image, samples=1, generator=generator)
+    fit_posterior(model, image, model.encoder(image), steps=1, generator=generator)
+    assert asked == ["cpu"] * 3
+
+
 def trained_on(digits, latent):
     model = small(latent=latent)
     train(model, digits, epochs=15, batch_size=20, generator=torch.Generator().manual_seed(1))
@@ -327,6 +365,16 @@ class TestFittedPosterior:
         assert gained.mean() > 4 * error
         assert (gained > -0.2).all()
         assert (weights.mean(0) < truth).all()
+
+    def test_climbs_where_gradients_are_switched_off(self, pixels):
+        model, image = small(), by_threshold(pixels[:3])
+        start = model.encoder(image)
+        seed = torch.Generator().manual_seed
+        outside = fit_posterior(model, image, start, steps=3, generator=seed(0))
+        with torch.no_grad():
+            inside = fit_posterior(model, image, start, steps=3, generator=seed(0))
+        assert torch.equal(inside.mean, outside.mean)
+        assert not torch.equal(inside.mean, start.mean)
 
     def test_noise_decides(self, trained, digits):
         image = by_threshold(digits[:3])

@@ -100,6 +100,7 @@ def draw_log_weights(
     """
     samples = _count(samples, "sample")
     _check_images(vae, image)
+    generator = generator_on(image.device, generator)
     with evaluating(vae):
         posterior = vae.encoder(image) if posterior is None else posterior
         _check_posterior(vae, image, posterior)
@@ -145,13 +146,14 @@ def active_units(
     """Which latent dimensions say something about the image.
 
     A unit is active if its posterior mean varies over the data: Var_x(E[z|x]) > `threshold`.
-    Burda, Grosse & Salakhutdinov 2016, section 5.3. Raises ValueError for fewer than two images.
+    Burda, Grosse & Salakhutdinov 2016, section 5.2. Raises ValueError for fewer than two images.
     """
     if len(mean) < 2:
         raise ValueError(f"a variance over images needs at least 2 of them, got {len(mean)}")
     return mean.var(0) > threshold
 
 
+@torch.enable_grad()
 def fit_posterior(
     vae: VAE,
     image: Float[Tensor, "batch pixel"],
@@ -173,6 +175,7 @@ def fit_posterior(
     _check_images(vae, image)
     _check_posterior(vae, image, start)
     mean, log_std = (value.detach().clone().requires_grad_() for value in start)
+    generator = generator_on(mean.device, generator)
     draw = dict(generator=generator, device=mean.device, dtype=mean.dtype)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
@@ -210,15 +213,16 @@ def log_weights(
 def _log_likelihood(
     image: Float[Tensor, "batch pixel"], logits: Float[Tensor, "sample batch pixel"]
 ) -> Float[Tensor, "sample batch"]:
-    """What `vaelib.decoder.log_likelihood` gives, in half the time; overwrites the logits.
+    """What `vaelib.decoder.log_likelihood` gives, in half the time.
 
     log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
     lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken.
     """
     linear = torch.linalg.vecdot(logits, (image - 0.5).to(logits.dtype))
-    size = logits.abs_().sum(-1)
+    sizes = logits.abs()
+    size = sizes.sum(-1)
     together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
-    products = logits.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
+    products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
     return linear - 0.5 * size + products.log().sum(-1)
 
 

@@ -41,7 +41,8 @@ def warm_up(steps: int, objective: Objective = elbo) -> Objective:
     """`objective` with its KL weighed by a β that grows from 0 to 1 over the first `steps`.
 
     How far the model has come is read from the model (`vae.trained_steps`), so an interrupted
-    run goes on where it was. Bowman et al. 2016, section 3.1; Sønderby et al. 2016, section 2.3.
+    run goes on where it was, and a model that has these steps behind it gets no warm-up. Bowman
+    et al. 2016, section 3.1; Sønderby et al. 2016, section 2.3.
     Raises ValueError for fewer than one step, and for `importance_weighted`, which has no KL.
     """
     if not steps >= 1:
