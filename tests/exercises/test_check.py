@@ -154,3 +154,35 @@ class TestEveryExercise:
             own = [second for first, second in numbers if first == notebook]
             assert own == list(range(1, len(own) + 1))
             assert 3 <= len(own) <= 5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda right, mean: 3 * right, "3 times the right one. Is something summed that"),
+        (lambda right, mean: right / 3, "0.3333 times the right one. Is something averaged that"),
+        (lambda right, mean: -2 * right, "-2 times the right one. Where does the minus"),
+        (lambda right, mean: right / len(mean), "averaged that should be summed, or left out?"),
+        (lambda right, mean: right * len(mean) / 2.5, "What depends on how many there are?"),
+        (lambda right, mean: right + 0.5, "off by +0.5. Is a constant left out"),
+        (lambda right, mean: 0 * right, "Where it is furthest off it gives 0,"),
+        (lambda right, mean: right * 1.0005, "Where it is furthest off it gives"),
+        (lambda right, mean: right * torch.nan, "Where it is furthest off it gives nan"),
+    ],
+)
+def test_what_sets_all_values_off_is_named(change, words):
+    right = EXERCISES["4.1"].answer
+    answer = lambda mean, log_variance: change(right(mean, log_variance), mean)  # noqa: E731
+    assert words in mistake_of(EXERCISES["4.1"], answer)
+
+
+def test_a_probe_whose_values_are_alike_does_not_hide_a_pattern():
+    probes = [(torch.tensor([1.0, 2.0]),), (torch.tensor([5.0, 5.0]),), (torch.tensor([3.0]),)]
+    exercise = EXERCISES["4.1"]._replace(answer=lambda x: x, probes=probes, mistakes=[])
+    said = mistake_of(exercise, lambda x: x * len(x))
+    assert "every value is 2 times the right one for arguments of shapes (2,). Is some" in said
+
+
+def test_a_dict_is_not_taken_for_letters():
+    said = mistake_of(EXERCISES["4.4"], {"1": "D", "2": "A", "3": "B", "4": "C"})
+    assert "this is a dict" in said

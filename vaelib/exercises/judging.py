@@ -44,7 +44,7 @@ class Exercise(NamedTuple):
 
     A function can be asked for more than its values: that it `trains`, so gradients must flow
     back to its first argument; that no tensor on the way is `too_large`, has so many elements on
-    the first probe.
+    the first probe, as far as PyTorch sees it (not inside of NumPy or vmap).
     """
 
     title: str
@@ -83,6 +83,8 @@ def untouched(exercise: Exercise, answer: object) -> bool:
 def _mistake_of_letters(exercise: Exercise, answer: object) -> str:
     right = exercise.answer
     among = ", ".join(sorted(right))
+    if isinstance(answer, dict):
+        return "A string of letters is asked for, in the order of the things, and this is a dict."
     try:
         letters = "".join(filter(str.isalpha, "".join(answer))).upper()
     except TypeError:
@@ -178,45 +180,70 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
 
 
 def _pattern(exercise: Exercise, results: list[Tensor], right: list[Tensor]) -> str:
-    """What one factor, or one term, does to all values, in words; "" if neither does."""
+    """What a factor, or a term, does to all values, in words; "" if neither does.
+
+    It may be another one on each probe, since it may depend on how much there is to sum.
+    """
     together = tuple(torch.cat([x.flatten() for x in some]) for some in (results, right))
-    places = [f" for arguments of shapes {_shapes(probe)}" for probe in exercise.probes]
-    for relation, neutral, words, question in (
-        (_factor, 1, "{:.4g} times the right one", "is something averaged that should be summed"),
-        (_term, 0, "off by {:+.4g}", "is a constant left out, or put in"),
+    apart = [
+        (found, expected, f" for arguments of shapes {_shapes(probe)}")
+        for (found, expected), probe in zip(_both(results, right), exercise.probes, strict=True)
+        if _varied(expected) or not found.isfinite().all()
+    ]
+    for relation, neutral, words in (
+        (_factor, 1, "{:.4g} times the right one"),
+        (_term, 0, "off by {:+.4g}"),
     ):
-        common = relation(*together)
-        each = [relation(*pair) for pair in _both(results, right)] if common is None else [common]
-        if None in each or all(abs(change - neutral) < SEEN for change in each):
-            continue
-        if relation is _factor and common is not None and abs(common + 1) < SEEN:
-            return "Every value has the wrong sign."
-        changes = [words.format(change) for change in each]
-        first = {change: change + places[changes.index(change)] for change in changes}
-        listed = changes[0] if common is not None else ", ".join(first.values())
-        return f"The shape is right, and every value is {listed}: {question}?"
+        for parts in ([(*together, "")], apart):
+            changes = [relation(found, expected) for found, expected, _ in parts]
+            if not changes or None in changes:
+                continue
+            if all(abs(change - neutral) < SEEN for change in changes):
+                continue
+            if relation is _factor and all(abs(change + 1) < SEEN for change in changes):
+                return "Every value has the wrong sign."
+            places: dict[str, str] = {}  # the first for each change
+            for change, (_, _, place) in zip(changes, parts, strict=True):
+                places.setdefault(words.format(change), place)
+            values = ", ".join(change + place for change, place in places.items())
+            why = _why(changes) if relation is _factor else "Is a constant left out, or put in?"
+            return f"The shape is right, and every value is {values}. {why}"
     return ""
+
+
+def _why(factors: list[float]) -> str:
+    """A question about what multiplies all values by these."""
+    if any(factor < 0 for factor in factors):
+        return "Where does the minus come from?"
+    if all(abs(factor * math.log(2) - 1) < SEEN for factor in factors):
+        return "That is the right amount, in bits. The course counts in nats."
+    if all(factor >= 1 for factor in factors):
+        return "Is something summed that should be averaged, or counted more than once?"
+    if all(factor <= 1 for factor in factors):
+        return "Is something averaged that should be summed, or left out?"
+    return "What depends on how many there are?"
 
 
 def _factor(found: Tensor, expected: Tensor) -> float | None:
     """By what all that is expected is multiplied in what is found, if all by the same."""
-    if not _varied(found, expected):
+    if not _varied(expected) or not found.isfinite().all():
         return None
     factor = ((found * expected).sum() / expected.square().sum()).item()
-    return factor if _agree([found], [factor * expected]) else None
+    seen = abs(factor) > SEEN  # else it says no more than that all is about 0
+    return factor if seen and _agree([found], [factor * expected]) else None
 
 
 def _term(found: Tensor, expected: Tensor) -> float | None:
     """What is added to all that is expected in what is found, if the same to all."""
-    if not _varied(found, expected):
+    if not _varied(expected) or not found.isfinite().all():
         return None
     term = (found - expected).mean().item()
     return term if _agree([found], [expected + term]) else None
 
 
-def _varied(*values: Tensor) -> bool:
-    """Whether all are numbers, and of each more than one, so that a pattern can be seen."""
-    return all(value.isfinite().all() and len(value.unique()) > 1 for value in values)
+def _varied(values: Tensor) -> bool:
+    """Whether two of the values differ by more than `_agree` would overlook."""
+    return bool(values.numel() > 1 and not _agree([values], [values.mean().expand_as(values)]))
 
 
 def _mistake_beside_values(exercise: Exercise, answer: Answer) -> str:
