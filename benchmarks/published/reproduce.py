@@ -112,21 +112,21 @@ def fit(
     marks = sorted(
         {math.ceil(recipe.epochs * (n / SNAPSHOTS) ** 2) for n in range(1, SNAPSHOTS + 1)}
     )
-    kept: list[tuple[float, vae.VAE]] = []
+    kept: list[tuple[int, float, vae.VAE]] = []
     clock = Clock()
 
     def keep(epoch: int, history: object) -> None:
         if epoch in marks:
             seconds = clock.read()[0]
-            clock.pause(lambda: kept.append((seconds / 60, copy.deepcopy(model))))
+            clock.pause(lambda: kept.append((epoch, seconds / 60, copy.deepcopy(model))))
 
     fit_model(recipe, model, images, generator, on_epoch=keep)
     wall, cpu = clock.read()
     path = checkpoint.save(model, folder / f"{name}-{seed}.safetensors")
     snapshots = []
-    for number, (minutes, snapshot) in enumerate(kept):
-        file = folder / f"{name}-{seed}-snapshot-{number}.safetensors"
-        snapshots.append((minutes, checkpoint.save(snapshot, file)))
+    for epoch, minutes, snapshot in kept:
+        file = folder / f"{name}-{seed}-epoch-{epoch}.safetensors"
+        snapshots.append((epoch, minutes, checkpoint.save(snapshot, file)))
     return {
         "seed": seed,
         "epochs": recipe.epochs,
@@ -156,9 +156,9 @@ def judged(run: dict) -> dict:
     done = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
     few = binarized_test_images()[:CURVE_IMAGES]
     curve = []
-    for minutes, path in run["snapshots"]:
+    for epoch, minutes, path in run["snapshots"]:
         found = judge(str(path), few, CURVE_SAMPLES)["negative_log_likelihood"]
-        curve.append([round(minutes, 3), round(found, 3)])
+        curve.append([epoch, round(minutes, 3), round(found, 3)])
         path.unlink()
     row = {name: run[name] for name in ("seed", "epochs", "minutes", "cpu_minutes")}
     row |= json.loads(done.stdout)
