@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks import contenders, memory, objectives, report, speed, timing
+from benchmarks import contenders, memory, objectives, report, seeds, speed, timing
 from benchmarks.contenders import Setting
-from vaelib import vae
+from vaelib import datasets, vae
 from vaelib.elbo import elbo
 from vaelib.training import mean_terms, train
 
@@ -48,6 +48,28 @@ def test_wrong_and_right_objectives_differ_in_the_kl_alone(generator):
     right, wrong = elbo(model, image, noise), objectives.wrong_elbo(model, image, noise)
     assert torch.equal(right.log_likelihood, wrong.log_likelihood)
     assert not torch.allclose(right.kl, wrong.kl)
+
+
+class TestSeeds:
+    def test_the_committed_rows_are_those_of_all_seeds(self):
+        rows = json.loads(seeds.RESULTS.read_text())["rows"]
+        keys = [(row["dataset"], row["seed"]) for row in rows]
+        assert keys == [(name, seed) for name in seeds.DATASETS for seed in seeds.SEEDS]
+        for row in rows:
+            for kind in ("elbo", "iwae"):
+                assert row[kind]["negative_log_likelihood"] < row[kind]["negative_elbo"]
+            assert 0 < row["paired_error"] < 2
+
+    def test_a_row_is_made_by_the_notebooks_own_functions(self, pixels):
+        small = datasets.Dataset(pixels[:40], torch.zeros(40, dtype=torch.uint8), "mnist")
+        space = seeds.functions(small, small)
+        row = seeds.rounded(seeds.measure(space, small.images, 3))
+        model = space["fit"](seed=3)
+        expected = -mean_terms(model, small.images).bound.item()
+        assert row["elbo"]["negative_elbo"] == pytest.approx(expected, abs=1e-3)
+        assert row["iwae"]["negative_elbo"] != row["elbo"]["negative_elbo"]
+        assert 0 <= row["plain"]["dimensions"] <= 50
+        assert row["plain"]["rate"] != row["warm_up"]["rate"]
 
 
 class Products(TorchDispatchMode):

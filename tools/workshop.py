@@ -58,7 +58,8 @@ def data_files() -> Iterator[tuple[str, Path]]:
 def measurements() -> list[Path]:
     """The committed measurements that notebooks read, as `../benchmarks/...`."""
     folder = HOME / "benchmarks"
-    return [folder / "objectives.json", *sorted((folder / "published").rglob("*.json"))]
+    own = [folder / name for name in ("objectives.json", "seeds.json")]
+    return [*own, *sorted((folder / "published").rglob("*.json"))]
 
 
 def contents(*, data: bool = True) -> dict[str, Path | str]:
