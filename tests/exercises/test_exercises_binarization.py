@@ -105,6 +105,12 @@ def mixture_that_underflows(images, tables):
     return -each.mean(1).log()
 
 
+def underflowing_with(eps):
+    return lambda x, f: -torch.log(each_table(x, f).double().exp().sum(1) / len(f) + eps)
+
+
+EPSILONS = (1e-6, 1e-7, 1e-8, 1e-10, 1e-12, 1e-30)
+
 RIGHT = {
     "1.1": [56.2, 56.23, torch.tensor(56.2335), np.float64(56.23)],
     "1.2": [ink_in_numpy, ink_by_a_loop, ink_by_the_top_bit],
@@ -124,6 +130,8 @@ WRONG = {
         (138.6, "as if it were ink"),
         (28.8, "as if it were background"),
         (69.3, "a coin of ½"),
+        (543.4, "for every pixel of the image. How many"),
+        (18.75, "variance of the tosses"),
         (-56.2, "its negative"),
         (100, "too large"),
         (10, "too small"),
@@ -131,7 +139,10 @@ WRONG = {
         ([0.25, 0.75], "One number"),
     ],
     "1.2": [
-        (lambda p: torch.gt(p / 255, 0.5), "as it stands"),
+        (lambda p: torch.gt(p / 255, 0.5), "as in the snippet"),
+        (lambda p: (p > 127).float(), "a level that is meant for bytes"),
+        (lambda p: p.numpy() > 127.5, "divided once more, or compared"),
+        (lambda p: torch.div(p, 128, rounding_mode="floor"), "No intensity becomes ink"),
         (lambda p: [[float(v > 0.5) for v in row] for row in p.tolist()], "right for intensities"),
         (lambda p: (p >= 128) if p.dtype == torch.uint8 else (p >= 0.5), "at the level itself"),
         (lambda p: (p > 127.5) if p.max() > 1 else (p > 0.5), "largest value. What of a faint"),
@@ -167,6 +178,8 @@ WRONG = {
         (367.7, "entropy of such coins"),
         (2604.4, "forecast wrongly"),
         (784, "knowing nothing"),
+        (543.4, "and in nats"),
+        (57.3, "less than one nat"),
         (705.6, "do not add up"),
         (78.4, "counts doubt"),
         (171.9, "too large"),
@@ -178,6 +191,16 @@ WRONG = {
         (lambda x, f: -each_table(x, f).mean(-1), "averages the logarithms"),
         (lambda x, f: (-each_table(x, f)).min(1).values + math.log(len(f)), "names the table"),
         (lambda x, f: -torch.logsumexp(each_table(x, f), 1), "adds the tables' probabilities"),
+        (lambda x, f: mixture(x, f) - 2 * math.log(len(f)), "makes images cheaper"),
+        (lambda x, f: -each_table(x, f).logsumexp(1) / f.size(0), "divides the logarithm"),
+        (lambda x, f: (-each_table(x, f)).min(1).values, "charges on its own"),
+        (lambda x, f: -each_table(x, f).sum(1), "from all of them at once"),
+        (
+            lambda x, f: torch.logsumexp(-each_table(x, f), 1) - math.log(f.size(0)),
+            "fits worst counts most",
+        ),
+        *((underflowing_with(eps), f"An epsilon of {eps:g} keeps") for eps in EPSILONS),
+        (lambda x, f: -each_table(x, f).exp().mean(1).clamp(1e-12).log(), "cost at 28 nats"),
         (lambda x, f: -Bernoulli(f.mean(0)).log_prob(x).sum(1), "averages the tables first"),
         (lambda x, f: -mixture(x, f), "That is log p(x)"),
         (lambda x, f: mixture(x, f) / math.log(2), "in bits"),

@@ -46,8 +46,36 @@ def from_probabilities(image, logits):
     return (image * torch.log(pi) + (1 - image) * torch.log(1 - pi)).sum(1)
 
 
-def with_epsilon(image, logits):
-    return (torch.sigmoid(image * logits) + 2**-23).log().sum(1)
+def with_epsilon(eps):
+    return lambda image, logits: (torch.sigmoid(image * logits) + eps).log().sum(1)
+
+
+def clamped(eps):
+    return lambda image, logits: torch.sigmoid(image * logits).clip(min=eps).log().sum(1)
+
+
+def clamped_between(eps):
+    def score(image, logits):
+        pi = torch.clip(torch.sigmoid(logits), eps, 1 - eps)
+        return -F.binary_cross_entropy(pi, (image + 1) / 2, reduction="none").sum(1)
+
+    return score
+
+
+def all_with_epsilon(eps):
+    def scores(images, logits):
+        pi, images = torch.sigmoid(logits), images[:, None]
+        return (images * torch.log(pi + eps) + (1 - images) * torch.log(1 - pi + eps)).sum(-1)
+
+    return scores
+
+
+def all_clamped(eps):
+    def scores(images, logits):
+        pi = torch.clip(torch.sigmoid(logits), eps, 1 - eps)
+        return log_p(images[:, None], torch.logit(pi))
+
+    return scores
 
 
 def all_by_a_loop(images, logits):
@@ -67,6 +95,8 @@ def from_probabilities_of_all(images, logits):
 def softplus(logits):
     return torch.logaddexp(torch.zeros_like(logits), logits)
 
+
+EPSILONS = (1e-6, 1e-7, 1e-8, 1e-10, 1e-12)
 
 RIGHT = {
     "3.1": [
@@ -103,7 +133,8 @@ WRONG = {
         (lambda coins: coins.clone(), "the mean image"),
         (lambda coins: 1 - coins.round(), "the least likely image"),
         (lambda coins: coins.ceil(), "Every coin that can fall on ink"),
-        (lambda coins: torch.sigmoid(coins) > 0.5, "Every coin that can fall on ink"),
+        (lambda coins: torch.sigmoid(coins) > 0.5, "already, not logits"),
+        (lambda coins: torch.heaviside(coins, torch.zeros(1).to(coins)), "already, not logits"),
         (lambda coins: coins > coins.mean(1)[:, None], "compared with the others"),
         (lambda coins: coins == coins.amax(1, keepdim=True), "a single pixel of ink"),
         (lambda coins: 2 * coins.round() - 1, "under other names"),
@@ -123,7 +154,16 @@ WRONG = {
         ),
         (lambda s, logits: -torch.log(1 + torch.exp(-s * logits)).sum(1), "For mild logits"),
         (lambda s, logits: torch.log(torch.sigmoid(s * logits)).sum(1), "exactly 0"),
-        (with_epsilon, "An epsilon keeps log 0 away"),
+        *((with_epsilon(eps), f"An epsilon of {eps:g}, or a clamp") for eps in EPSILONS),
+        (with_epsilon(2**-23), "An epsilon of 1.19e-07, or a clamp"),
+        (clamped(1e-6), "An epsilon of 1e-06, or a clamp"),
+        *((clamped(eps), f"A clamp at {eps:g} keeps") for eps in EPSILONS[1:-1]),
+        (clamped(1e-12), "An epsilon of 1e-12, or a clamp"),
+        (clamped(2**-23), "A clamp at 1.19e-07 keeps"),
+        *((clamped_between(eps), f"A clamp between {eps:g} and") for eps in EPSILONS[:2]),
+        (clamped_between(2**-23), "A clamp at 1.19e-07 keeps"),
+        (lambda s, logits: -(s * softplus(-logits)).sum(1), "stands before the logarithm"),
+        (lambda s, logits: -softplus(-torch.einsum("np,np->n", s, logits)), "tosses once"),
         (signs_capped, "100 nats at most"),
         (lambda s, logits: from_probabilities((s + 1) / 2, logits), "multiplies 0 by the log of 0"),
         (from_probabilities, "what is 1 − x"),
@@ -155,6 +195,7 @@ WRONG = {
         (784 * math.log(0.731), "right with probability 0.73"),
         (-320.1, "changed places"),
         (-833.6, "best for ink alone"),
+        (-666, "learnt nothing"),
         (-440.9, "one coin of 0.25"),
         (469, "the log of a probability"),
         (-61.4, "what the ink costs"),
@@ -172,6 +213,15 @@ WRONG = {
             "belongs to a code",
         ),
         (lambda a, b: a @ b.T - softplus(b).sum(), "all codes together"),
+        (lambda a, b: a @ b.T - torch.log(1 + b.exp()).sum(1), "The exponential of 200"),
+        (lambda a, b: a @ b.T - torch.log1p(torch.exp(b)).sum(1), "The exponential of 200"),
+        (lambda a, b: a @ b.T + softplus(b).sum(1), "is added"),
+        (lambda a, b: a @ b.T + F.logsigmoid(b).sum(1), "It takes softplus(−ℓ) off"),
+        (lambda a, b: a @ b.T - softplus(b).sum(1) / b.shape[1], "is averaged. Each pixel"),
+        *((all_with_epsilon(eps), f"An epsilon of {eps:g} keeps") for eps in EPSILONS),
+        (all_with_epsilon(2**-23), "An epsilon of 1.19e-07 keeps"),
+        *((all_clamped(eps), f"A clamp at {eps:g} keeps") for eps in EPSILONS[:2]),
+        (all_clamped(2**-23), "A clamp at 1.19e-07 keeps"),
         (lambda a, b: F.logsigmoid(a @ b.T), "one softplus of the sum"),
         (lambda a, b: a @ b.T - softplus(a).sum(1, keepdim=True), "softplus of the image"),
         (lambda a, b: a @ -softplus(-b).T, "the pixels of ink alone"),

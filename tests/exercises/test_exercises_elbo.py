@@ -8,6 +8,8 @@ import torch
 from answers import accepted, rejected
 from torch.distributions import Independent, Normal, kl_divergence
 
+from vaelib.elbo import kl as kl_of_gaussian
+from vaelib.encoder import Gaussian
 from vaelib.exercises.elbo import EXERCISES
 
 
@@ -74,6 +76,10 @@ WRONG = {
         (13.04, "in bits"),
         (9.26, "square of 0.1"),
         (3.506, "0.1 taken for σ²"),
+        (11.51, "the logarithm alone"),
+        (11.54, "got lost"),
+        (3.28, "has log σ once"),
+        (-2.475, "the largest of all"),
         (-13.99, "Which sign has the logarithm"),
         (3.0, "too small"),
         (500, "too large"),
@@ -99,7 +105,7 @@ WRONG = {
             kl_of(lambda m, v, var: 0.5 * (m**2 + var - v)),
             "off by +1 for arguments of shapes (3, 2) and (3, 2), off by +2.5 for",
         ),
-        (lambda m, s: kl_by_distributions(m, s) - 0.5, "every value is off by -0.5: is a constant"),
+        (lambda m, s: kl_by_distributions(m, s) - 0.5, "every value is off by -0.5. Is a constant"),
         (lambda m, s: kl_by_distributions(m, s).log(), "gives -inf, and 0 is right"),
         (kl_of(lambda m, v, var: 0.5 * (m**2 + var - 1 - 2 * v)), "has the 2 in it already"),
         (lambda m, s: kl_by_distributions(m, s) / math.log(2), "in bits"),
@@ -118,8 +124,18 @@ WRONG = {
         (kl_of(lambda m, v, var: 0.5 * (m**2 + v - 1 - var)), "have changed places"),
         (kl_of(lambda m, v, var: 0.5 * m**2 + var - 1 - v), "The ½ stands before μ² alone"),
         (kl_of(lambda m, v, var: 0.5 * (m**2 + var - 1 - v.log())), "are logarithms already"),
-        (kl_of(lambda m, v, var: -0.5 * (1 + v - m**2 + var)), "Follow the minus"),
-        (kl_of(lambda m, v, var: -0.5 * (1 + v + m**2 - var)), "Follow the minus"),
+        (kl_of(lambda m, v, var: -0.5 * (1 + v - m**2 + var)), "the sign of σ²"),
+        (kl_of(lambda m, v, var: 0.5 * (m**2 - var - 1 - v)), "the sign of σ²"),
+        (kl_of(lambda m, v, var: -0.5 * (1 + v + m**2 - var)), "the sign of μ²"),
+        (kl_of(lambda m, v, var: 0.5 * (-(m**2) + var - 1 - v)), "the sign of μ²"),
+        (lambda m, v: kl_of_gaussian(Gaussian(m, torch.exp(v / 2))), "`Gaussian` σ. Which"),
+        (lambda m, v: kl_of_gaussian(Gaussian(m, v.exp())), "`Gaussian` σ². Which"),
+        (kl_of(lambda m, v, var: 0.5 * (m**2 + var.sqrt() - 1 - 0.5 * v)), "halved everywhere"),
+        (
+            lambda m, v: kl_divergence(Normal(0.0, 1.0), Normal(m, (v / 2).exp())).sum(1),
+            "q and the prior exchanged",
+        ),
+        (lambda m, v: kl_by_distributions(0 * m, v), "The mean makes no difference"),
         (lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).mean(), "over images and dimensions"),
         (lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).sum(0), "over the images"),
         (lambda m, s: None, "has it a return"),
@@ -134,6 +150,12 @@ WRONG = {
         (lambda a, b: 3 * b.mean() - 12 * a.mean(), "Where it is furthest off"),
         (lambda a, b: b.sum() - a.sum(), "grows with the batch"),
         (lambda a, b: b.sum(-1).mean() - a.mean(), "The pixels are still averaged"),
+        (lambda a, b: b.sum(0).mean() - a.sum(0).mean(), "It sums over the batch, dimension 0"),
+        (lambda a, b: b.sum() - a.sum(-1).mean(), "each of its images pays for all"),
+        (lambda a, b: b.sum(-1).mean() - a.sum(), "weighs less, the larger the batch"),
+        (lambda a, b: (b.sum(-1) * a.size(1) - a.sum(-1)).mean(), "taken off every pixel"),
+        (lambda a, b: -a.sum(-1).mean(), "What does the code cost"),
+        (lambda a, b: (a.sum() + b.sum()) / len(a), "lacks its minus"),
         (lambda a, b: b.mean() - a.sum(-1).mean(), "The KL is still averaged"),
         (lambda a, b: (a.sum(-1) - b.sum(-1)).mean(), "That is the bound"),
         (lambda a, b: -(a.sum(-1) + b.sum(-1)).mean(), "pull in the same direction"),
@@ -170,6 +192,19 @@ WRONG = {
                 - kl_divergence(Normal(m, s), Normal(0.0, 1.0))
             ),
             "with the closed form",
+        ),
+        (
+            lambda j, m, s, e: j(m + s * e).mean() - kl_divergence(Normal(m, s), Normal(0.0, 1.0)),
+            "is counted twice",
+        ),
+        (
+            lambda j, m, s, e: bound(lambda z: j(z) + Normal(0.0, 1.0).log_prob(z), m, s, e),
+            "It adds log p(z)",
+        ),
+        (lambda j, m, s, e: j(m + s * e).mean() + Normal(m, s).entropy(), "none is wanted"),
+        (
+            lambda j, m, s, e: (j(e) - Normal(m, s).log_prob(m + s * e)).mean(),
+            "Which of the two is a code",
         ),
         (
             lambda j, m, s, e: (Normal(m, s).log_prob(m + s * e) - j(m + s * e)).mean(),

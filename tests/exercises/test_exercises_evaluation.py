@@ -76,6 +76,43 @@ def entropy(log_weights):
     return -torch.xlogy(shares(log_weights), shares(log_weights)).sum(0)
 
 
+def worth_with_pivot(pivot):
+    def worth(log_weights):
+        weights = torch.exp(log_weights - pivot(log_weights))
+        return 1 / ((weights / weights.sum(0)) ** 2).sum(0)
+
+    return worth
+
+
+def worth_in_float64_with_pivot(pivot):
+    return lambda w: worth_with_pivot(pivot)(w.double())
+
+
+def worth_with_epsilon(eps):
+    return lambda w: 1 / torch.sum((torch.exp(w) / (torch.exp(w).sum(0) + eps)) ** 2, 0)
+
+
+def merged_by_one_pivot(first, n, second, m):
+    largest = max(first.max(), second.max())
+    inside = n * (first - largest).exp() + m * (second - largest).exp()
+    return largest + torch.log(inside / (n + m))
+
+
+def merged_with_epsilon(eps):
+    return lambda a, n, b, m: torch.log(a.exp() * n / (n + m) + b.exp() * m / (n + m) + eps)
+
+
+def loss_by_one_pivot(losses):
+    best = losses.min()
+    return (best - torch.log(torch.exp(best - losses).mean(1))).mean()
+
+
+def loss_with_epsilon(eps):
+    return lambda losses: -torch.log(torch.exp(-losses).sum(1) / losses.size(1) + eps).mean()
+
+
+EPSILONS = (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)
+
 RIGHT = {
     "6.1": [-102.85, torch.tensor(-102.8465), np.float64(-102.84)],
     "6.2": [worth_by_logarithms, worth_in_numpy, worth_by_a_loop],
@@ -100,12 +137,23 @@ WRONG = {
         (-148.38, "in bits"),
         (102.85, "check the sign"),
         (2.153, "falls short"),
+        (-104.31, "It adds log 2"),
+        (-107.5, "a pair of poor ones"),
         (-104.0, "too small"),
         (-101.0, "too large"),
     ],
     "6.2": [
         (lambda w: w.exp().sum(0) ** 2 / w.exp().square().sum(0), "e^−110 is 0"),
         (lambda w: 1 / (w.double().exp() / w.double().exp().sum(0)).pow(2).sum(0), "the cliff"),
+        (worth_with_pivot(lambda w: w.max()), "Each image needs its own"),
+        (worth_in_float64_with_pivot(lambda w: w.max()), "In float64, too"),
+        (worth_with_pivot(lambda w: w.mean(0, keepdim=True)), "so that no exponent is positive"),
+        (worth_in_float64_with_pivot(lambda w: w.mean(0)), "one code is far better"),
+        (worth_in_float64_with_pivot(lambda w: w.amin(0)), "one code is far better"),
+        (worth_with_pivot(lambda w: w.min(0).values), "far below an image's largest"),
+        *((worth_with_epsilon(eps), f"An epsilon of {eps:g} keeps") for eps in EPSILONS),
+        (lambda w: worth_by_logarithms(w).log(), "still a logarithm"),
+        (lambda w: 1 / shares(w).square().sum(0).sqrt(), "what does a norm do last"),
         (lambda w: (shares(w) ** 2).sum(0), "falls as the codes get better"),
         (lambda w: 1 / (torch.softmax(w, -1) ** 2).sum(-1), "Which dimension are the codes"),
         (lambda w: worth_by_logarithms(w.reshape(-1)), "one number for all images"),
@@ -147,6 +195,30 @@ WRONG = {
             ),
             "float64 helps",
         ),
+        (merged_by_one_pivot, "One maximum is taken off"),
+        (
+            lambda a, n, b, m: merged_by_one_pivot(a.double(), n, b.double(), m),
+            "In float64, too",
+        ),
+        (
+            lambda a, n, b, m: merged_by_a_pivot(a, n, b, m) - torch.maximum(a, b),
+            "What became of it after",
+        ),
+        (
+            lambda a, n, b, m: a + torch.log(n / (n + m) + m / (n + m) * torch.exp(b - a)),
+            "e^(b − a) is infinite",
+        ),
+        (
+            lambda a, n, b, m: (merged_by_a_pivot(a, n, b, m) + math.log(n + m)) / (n + m),
+            "divides the logarithm",
+        ),
+        (
+            lambda a, n, b, m: (
+                torch.stack([a - math.log(n), b - math.log(m)]).logsumexp(0) - math.log(n + m)
+            ),
+            "from a mean back to a sum",
+        ),
+        *((merged_with_epsilon(eps), f"An epsilon of {eps:g} keeps") for eps in EPSILONS),
     ],
     "6.4": [
         (0.318, "every mean for 0"),
@@ -185,7 +257,19 @@ WRONG = {
             "the number of codes belongs",
         ),
         (lambda losses: -log_mean_exp(-losses).mean(), "the codes come second"),
-        (lambda losses: -torch.exp(-losses).mean(1).log().mean(), "Right on paper"),
+        (
+            lambda losses: -torch.logsumexp(losses / -losses.size(1), 1).mean(),
+            "divides each log weight",
+        ),
+        (
+            lambda losses: (losses * shares(-losses.T).T).sum() / len(losses),
+            "by its code's share",
+        ),
+        *((loss_with_epsilon(eps), f"An epsilon of {eps:g} keeps") for eps in EPSILONS),
+        (lambda losses: -torch.exp(-losses).mean(1).log().mean(), "In float32 e^−110 is 0"),
+        (lambda losses: -torch.exp(-losses.double()).mean(1).log().mean(), "float64 helps"),
+        (loss_by_one_pivot, "One minimum is taken off"),
+        (lambda losses: loss_by_one_pivot(losses.double()), "In float64, too"),
         (loss_of_numbers, "the gradient is not"),
         (lambda losses: loss_by_a_loop(losses.detach()), "the gradient is not"),
         (loss_half_detached, "the gradient is not"),

@@ -8,6 +8,7 @@ import torch
 from answers import accepted, rejected
 from torch.distributions import Normal, kl_divergence
 
+from vaelib.exercises.judging import mistake_of
 from vaelib.exercises.training import EXERCISES
 
 
@@ -53,6 +54,31 @@ def whole_batches(theta, images, loss_of, batch_size, part_size):
     return theta
 
 
+def parts_with_a_record(theta, images, loss_of, batch_size, part_size):
+    """Keeps every loss, but none that has not gone backward, and looks at each part twice."""
+    theta, kept, seen = theta.requires_grad_(), [], 0.0
+    for batch in images.split(batch_size):
+        theta.grad = None
+        for part in batch.split(part_size):
+            seen += loss_of(theta, part).item()
+            loss = loss_of(theta, part)
+            loss *= len(part) / len(batch)
+            loss.backward()
+            kept.append(loss)
+        theta = (theta - 0.1 * theta.grad).detach().requires_grad_()
+    assert math.isfinite(seen + sum(kept).item())
+    return theta
+
+
+def parts_by_functions(theta, images, loss_of, batch_size, part_size):
+    for batch in images.split(batch_size):
+        slopes = [
+            torch.func.grad(loss_of)(theta, part) * len(part) for part in batch.split(part_size)
+        ]
+        theta = theta - 0.1 * sum(slopes) / len(batch)
+    return theta
+
+
 def loop(body):
     """A student's loop over batches with its body, which is given the optimizer and more."""
 
@@ -75,33 +101,81 @@ def no_factor(optimizer, loss, batch, parts):
 
 def mean_of_means(optimizer, loss, batch, parts):
     optimizer.zero_grad()
-    torch.stack([loss(part) for part in parts]).mean().backward()
+    for part in parts:
+        loss(part).div(len(parts)).backward()
     optimizer.step()
 
 
 def sum_over_images(optimizer, loss, batch, parts):
     optimizer.zero_grad()
-    sum(len(part) * loss(part) for part in parts).backward()
+    for part in parts:
+        loss(part).mul(len(part)).backward()
     optimizer.step()
 
 
-def full_size(theta, images, loss_of, batch_size, part_size):
-    theta.requires_grad_()
-    for batch in images.split(batch_size):
-        theta.grad = None
-        for part in batch.split(part_size):
-            (loss_of(theta, part) * len(part) / batch_size).backward()
-        theta.data -= 0.1 * theta.grad
-    return theta
+def all_at_once(optimizer, loss, batch, parts):
+    optimizer.zero_grad()
+    total = 0.0
+    for part in parts:
+        total = total + loss(part) * len(part)
+    (total / len(batch)).backward()
+    optimizer.step()
 
 
-def share_of_all(theta, images, loss_of, batch_size, part_size):
-    theta.requires_grad_()
+def one_after_the_other_at_the_end(optimizer, loss, batch, parts):
+    optimizer.zero_grad()
+    for each in [loss(part) * len(part) / len(batch) for part in parts]:
+        each.backward()
+    optimizer.step()
+
+
+def stacked(optimizer, loss, batch, parts):
+    optimizer.zero_grad()
+    torch.stack([loss(part) for part in parts]).mean().backward()
+    optimizer.step()
+
+
+def weighted(weight):
+    """A student's function whose parts' losses are multiplied by a wrong weight."""
+
+    def trained(theta, images, loss_of, batch_size, part_size):
+        theta.requires_grad_()
+        for batch in images.split(batch_size):
+            theta.grad = None
+            for part in batch.split(part_size):
+                factor = weight(len(part), len(batch), part_size, batch_size, len(images))
+                (loss_of(theta, part) * factor).backward()
+            theta.data -= 0.1 * theta.grad
+        return theta
+
+    return trained
+
+
+def stepping_once(clear):
+    def trained(theta, images, loss_of, batch_size, part_size):
+        theta.requires_grad_()
+        for batch in images.split(batch_size):
+            if clear:
+                theta.grad = None
+            for part in batch.split(part_size):
+                (loss_of(theta, part) * len(part) / len(batch)).backward()
+        return theta - 0.1 * theta.grad
+
+    return trained
+
+
+def returning_early(theta, images, loss_of, batch_size, part_size):  # noqa: RET503
+    theta = theta.requires_grad_()
     for batch in images.split(batch_size):
-        theta.grad = None
         for part in batch.split(part_size):
-            (loss_of(theta, part) * len(part) / len(images)).backward()
+            (loss_of(theta, part) * len(part) / len(batch)).backward()
         theta.data -= 0.1 * theta.grad
+        return theta
+
+
+def without_batches(theta, images, loss_of, batch_size, part_size):
+    for part in images.split(part_size):
+        theta = theta - 0.1 * torch.func.grad(loss_of)(theta, part)
     return theta
 
 
@@ -115,6 +189,13 @@ def cleared_in_parts(optimizer, loss, batch, parts):
     for part in parts:
         optimizer.zero_grad()
         (loss(part) * (len(part) / len(batch))).backward()
+    optimizer.step()
+
+
+def cleared_in_parts_and_unweighted(optimizer, loss, batch, parts):
+    for part in parts:
+        optimizer.zero_grad()
+        loss(part).backward()
     optimizer.step()
 
 
@@ -178,7 +259,7 @@ def drawn(f, m, s, e):
 
 RIGHT = {
     "5.1": [adam([3.0, 0.0])[1], 0.67, torch.tensor(0.6701), np.float64(0.67006)],
-    "5.2": [parts_by_optimizer, parts_by_autograd],
+    "5.2": [parts_by_optimizer, parts_by_autograd, parts_with_a_record, parts_by_functions],
     "5.3": [bound, bound_sample_by_sample, bound_in_numpy],
     "5.4": [11.25, -20 * (0.75 * np.log(0.75) + 0.25 * np.log(0.25)), torch.tensor(11.2), 11.246],
     "5.5": [66.9, 784 * 0.16 * np.log(2) - 20, torch.tensor(67.0)],
@@ -196,6 +277,8 @@ WRONG = {
         (0.316, "stands around v"),
         (0.7445, "still what the first step made it"),
         (1.42, "the average gradient alone"),
+        (0.27, "m as it stands"),
+        (0.7, "one decimal"),
         (sum(adam([3.0, 0.0])), "both steps together"),
         (adam([3.0, 0.0, 0.0])[2], "too small"),
         (math.nan, "no finite number"),
@@ -206,8 +289,23 @@ WRONG = {
         (loop(no_factor), "the more parts"),
         (loop(mean_of_means), "the bug of the thread"),
         (loop(sum_over_images), "a batch's sum"),
-        (full_size, "but for the last batch"),
-        (share_of_all, "share of all images"),
+        (loop(all_at_once), "2 more were kept for losses that have not gone backward"),
+        (loop(one_after_the_other_at_the_end), "How soon can a part's loss go backward"),
+        (loop(stacked), "How soon can a part's loss go backward"),
+        (weighted(lambda own, batch, part, full, total: own / full), "but for the last batch"),
+        (weighted(lambda own, batch, part, full, total: own / total), "share of all images"),
+        (weighted(lambda own, batch, part, full, total: part / full), "parts that are not full"),
+        (weighted(lambda own, batch, part, full, total: part / batch), "Does each part"),
+        (
+            weighted(lambda own, batch, part, full, total: 1 / -(-full // part)),
+            "as the others have",
+        ),
+        (weighted(lambda own, batch, part, full, total: 1 / (full // part)), "of full parts"),
+        (stepping_once(clear=True), "that batch alone is in .grad"),
+        (stepping_once(clear=False), "All batches add up"),
+        (returning_early, "Where does the return stand"),
+        (without_batches, "Where are the batches"),
+        (loop(cleared_in_parts_and_unweighted), "two slips"),
         (loop(never_cleared), "when the second batch begins"),
         (loop(cleared_in_parts), "Only the last part"),
         (loop(small_batches), "training in smaller batches"),
@@ -231,6 +329,8 @@ WRONG = {
         (lambda f, m, s, e: drawn(f, m, s, e) - price(m, s), "each sample and image"),
         (lambda f, m, s, e: torch.mean(drawn(f, m, s, e) - price(m, s)), "one number"),
         (lambda f, m, s, e: drawn(f, m, s, e).sum(0) - price(m, s), "grows with the number"),
+        (lambda f, m, s, e: drawn(f, m, s, e).mean() - price(m, s), "so that all get the same"),
+        (lambda f, m, s, e: drawn(f, m, s, e).mean(0) - price(m, s).sum(), "Whose codes"),
         (lambda f, m, s, e: drawn(f, m, s, e).mean(0) + price(m, s), "check its sign"),
         (lambda f, m, s, e: price(m, s) - drawn(f, m, s, e).mean(0), "That is the loss"),
         (
@@ -254,6 +354,12 @@ WRONG = {
         (5.75, "likelier image comes"),
         (27.73, "less likely image comes"),
         (5, "always given"),
+        (4.9, "base 10"),
+        (4.88, "base 10"),
+        (4.3, "likelier sides"),
+        (6.9, "rarer sides"),
+        (33.5, "How often does each of them come"),
+        (3.75, "the variance of the coins"),
         (440.9, "where the two images agree".capitalize()),
         (0, "when the other one does"),
         (-11.25, "log-likelihood"),
@@ -276,10 +382,33 @@ WRONG = {
         (161, "One nat is more than one bit"),
         (-19.9, "how many pixels"),
         (17.76, "base 10"),
+        (58.1, "but the rate into bits"),
+        (152, "converts what is left the wrong way"),
+        (181, "were a nat less than a bit"),
+        (0.085, "for one pixel"),
         (-66.9, "which sign"),
         (0.16 * 28 * 28 / 8, "too small"),
     ],
 }
+
+
+def test_what_one_answer_keeps_in_memory_is_not_held_against_the_next():
+    kept = []
+
+    def keeping(theta, images, loss_of, batch_size, part_size):
+        kept.append(loss_of(theta.requires_grad_(), images[:part_size]))
+        return theta
+
+    def in_cycles(theta, images, loss_of, batch_size, part_size):
+        for part in images.split(part_size):
+            cycle = [loss_of(theta.clone().requires_grad_(), part)]
+            cycle.append(cycle)
+            del cycle
+        return parts_by_optimizer(theta, images, loss_of, batch_size, part_size)
+
+    assert "has not moved" in mistake_of(EXERCISES["5.2"], keeping)
+    assert mistake_of(EXERCISES["5.2"], in_cycles) == ""
+    assert kept[0].requires_grad
 
 
 @pytest.mark.parametrize("name", EXERCISES)

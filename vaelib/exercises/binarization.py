@@ -45,6 +45,7 @@ _large = (torch.arange(4000).view(2, 2000) % 3 == 0).float()
 _three = torch.stack([torch.linspace(a, b, 2000) for a, b in ((0.2, 0.5), (0.6, 0.3), (0.4, 0.4))])
 
 _a_quarter = 0.25 * math.log(4) + 0.75 * math.log(4 / 3)
+_epsilons = (1e-6, 1e-7, 1e-8, 1e-10, 1e-12, 1e-30)
 
 EXERCISES = {
     "1.1": Exercise(
@@ -92,6 +93,16 @@ EXERCISES = {
                 "That is the price of a coin of ½. These coins are less in doubt.",
             ),
             Mistake(
+                784 * math.log(2),
+                "That is a coin of ½ for every pixel of the image. How many are in doubt at all, "
+                "and are they that much?",
+            ),
+            Mistake(
+                100 * 0.25 * 0.75,
+                "That is the variance of the tosses, π(1 − π) for each pixel. Where is the "
+                "logarithm of the formula?",
+            ),
+            Mistake(
                 -100 * _a_quarter,
                 "That is the logarithm. What is paid is its negative.",
             ),
@@ -113,8 +124,8 @@ EXERCISES = {
         mistakes=[
             Mistake(
                 lambda pixels: (pixels.float() / 255 > 0.5).float(),
-                "That is the snippet as it stands: intensities are divided once more, and no ink "
-                "is left of them.",
+                "No intensity becomes ink, as in the snippet: none of them exceeds 1. Are they "
+                "divided once more, or compared with a level that is meant for bytes?",
             ),
             Mistake(
                 lambda pixels: (pixels > 0.5).float(),
@@ -259,6 +270,15 @@ EXERCISES = {
             ),
             Mistake(784.0, "That is the price of knowing nothing, a coin of ½ for each pixel."),
             Mistake(
+                784 * math.log(2),
+                "That is a coin of ½ for each pixel, and in nats. How much less surprised is this "
+                "model, and what are bits?",
+            ),
+            Mistake(
+                -784 * math.log(0.9) * math.log(2),
+                "One bit is less than one nat. Has the code then more bits than nats, or fewer?",
+            ),
+            Mistake(
                 784 * 0.9,
                 "Probabilities of pixels do not add up to lengths. What is −log₂ of a product?",
             ),
@@ -300,6 +320,42 @@ EXERCISES = {
                 lambda images, tables: -_log_p(images, tables).logsumexp(1),
                 "It adds the tables' probabilities up. With two equal tables it would charge less "
                 "than with one of them.",
+            ),
+            Mistake(
+                lambda images, tables: -_log_p(images, tables).logsumexp(1) - math.log(len(tables)),
+                "The number of tables is there, but makes images cheaper. Is an average of "
+                "probabilities more than their sum, or less?",
+            ),
+            Mistake(
+                lambda images, tables: -_log_p(images, tables).logsumexp(1) / len(tables),
+                "It divides the logarithm by the number of tables. What does 1/K multiply?",
+            ),
+            Mistake(
+                lambda images, tables: -_log_p(images, tables).amax(1),
+                "That is what the table that fits best charges on its own. With which probability "
+                "does an image come from this one, and do the others add nothing?",
+            ),
+            Mistake(
+                lambda images, tables: -_log_p(images, tables).sum(1),
+                "It adds the tables' logarithms, as if an image had to come from all of them at "
+                "once. It comes from any one of them.",
+            ),
+            Mistake(
+                lambda images, tables: (
+                    (-_log_p(images, tables)).logsumexp(1) - math.log(len(tables))
+                ),
+                "Here the table that fits worst counts most. What is averaged, p(x | k) or one "
+                "over it, and so on which side of the logarithm does the minus stand?",
+            ),
+            *(
+                Mistake(
+                    lambda images, tables, eps=eps: (
+                        -(_log_p(images, tables).exp().mean(1) + eps).log()
+                    ),
+                    f"An epsilon of {eps:g} keeps log 0 away, and caps what an image can cost at "
+                    f"{-math.log(eps):.0f} nats. Can it be done without leaving the logarithms?",
+                )
+                for eps in _epsilons
             ),
             Mistake(
                 lambda images, tables: -_log_p(images, tables.mean(0, keepdim=True))[:, 0],

@@ -40,6 +40,8 @@ _three_images = (torch.cat([_signs, -_signs[:1]]) + 1) / 2
 _three_codes = torch.cat([_mild, 0.6 * _mild[:1].flip(1)])
 _four_codes = torch.cat([_mild, _wild])
 
+_epsilons = (1e-6, 1e-7, torch.finfo(torch.float32).eps, 1e-8, 1e-10, 1e-12)
+
 EXERCISES = {
     "3.1": Exercise(
         "The most likely image",
@@ -59,7 +61,7 @@ EXERCISES = {
             Mistake(
                 lambda coins: (coins > 0).float(),
                 "Every coin that can fall on ink is ink in it. Which side is a coin of 0.1 "
-                "more likely to show?",
+                "more likely to show? (They are probabilities already, not logits.)",
             ),
             Mistake(
                 lambda coins: (coins > coins.mean(-1, keepdim=True)).float(),
@@ -117,14 +119,44 @@ EXERCISES = {
                 "For mild logits it is right. In 32 bits the sigmoid of −200 is exactly 0, and "
                 "the exponential of 200 is infinite: which function of torch has neither?",
             ),
+            *(
+                Mistake(
+                    _sum_of(lambda s, logits, eps=eps: ((s * logits).sigmoid() + eps).log()),
+                    f"An epsilon of {eps:.3g}, or a clamp there, keeps log 0 away, and caps what a "
+                    f"pixel can cost at {-math.log(eps):.1f} nats. What should one cost at ±200?",
+                )
+                for eps in _epsilons
+            ),
+            *(
+                Mistake(
+                    _sum_of(
+                        lambda s, logits, eps=eps: (s * logits).sigmoid().clamp(eps, 1 - eps).log()
+                    ),
+                    f"A clamp at {eps:.3g} keeps log 0 away, and caps what a pixel can cost at "
+                    f"{-math.log(eps):.1f} nats. What should one cost at ±200?",
+                )
+                for eps in _epsilons[1:-1]  # a clamp at either end is like one added
+            ),
+            *(
+                Mistake(
+                    _sum_of(
+                        lambda s, logits, eps=eps: _from_probabilities(
+                            (s + 1) / 2, logits.sigmoid().clamp(eps, 1 - eps)
+                        )
+                    ),
+                    f"A clamp between {eps:.3g} and 1 − {eps:.3g} keeps log 0 away, and caps what "
+                    f"a pixel can cost at {-math.log(eps):.1f} nats. What should one cost at ±200?",
+                )
+                for eps in _epsilons[:2]
+            ),
             Mistake(
-                _sum_of(
-                    lambda s, logits: (
-                        (s * logits).sigmoid() + torch.finfo(torch.float32).eps
-                    ).log()
-                ),
-                "An epsilon keeps log 0 away, and caps what a pixel can cost: at logits of ±200 "
-                "the values are far off.",
+                _sum_of(lambda s, logits: s * F.logsigmoid(logits)),
+                "The sign of the pixel stands before the logarithm. Is −log π what background "
+                "gets, log(1 − π)?",
+            ),
+            Mistake(
+                lambda s, logits: F.logsigmoid((s * logits).sum(-1)),
+                "It adds up all logits and tosses once. Each pixel has a coin of its own.",
             ),
             Mistake(
                 _sum_of(lambda s, logits: _by_library((s + 1) / 2, logits.sigmoid())),
@@ -203,11 +235,12 @@ EXERCISES = {
             ),
             Mistake(
                 math.log(5e-7),
-                "There the gradient is down to a third already: π is half of eps.",
+                "There the gradient is down to a third already. How do π and eps compare where it "
+                "is a half?",
             ),
             Mistake(
                 math.log(2e-6),
-                "There two thirds of the gradient are left: π is twice eps.",
+                "There two thirds of the gradient are left. On what does it depend how much is?",
             ),
             Mistake(
                 math.log(1e-6) / 2,
@@ -260,6 +293,11 @@ EXERCISES = {
                 -(196 * math.log1p(math.exp(-1)) + 588 * math.log1p(math.exp(1))),
                 "There every “logit” is 1, which is best for ink alone. Each pixel may have its "
                 "own.",
+            ),
+            Mistake(
+                -(196 * math.log1p(math.exp(-0.5)) + 588 * math.log1p(math.exp(0.5))),
+                "There every “logit” is ½, as in a decoder that has learnt nothing. How far can "
+                "training move each?",
             ),
             Mistake(
                 -784 * (0.25 * math.log(4) + 0.75 * math.log(4 / 3)),
@@ -323,6 +361,24 @@ EXERCISES = {
                 "That is the sum of x·ℓ, and right so far. What is taken off it?",
             ),
             Mistake(
+                lambda images, logits: images @ logits.T - (1 + logits.exp()).log().sum(-1),
+                "For mild logits it is right. The exponential of 200 is infinite in 32 bits: "
+                "which function of torch is log(1 + e^ℓ) without it?",
+            ),
+            Mistake(
+                lambda images, logits: images @ logits.T + F.softplus(logits).sum(-1),
+                "The softplus is added. No probability exceeds 1, so what must hold of the log?",
+            ),
+            Mistake(
+                lambda images, logits: images @ logits.T - F.softplus(-logits).sum(-1),
+                "It takes softplus(−ℓ) off. Try one pixel of background under ℓ = −5: what should "
+                "it cost, and what does it?",
+            ),
+            Mistake(
+                lambda images, logits: images @ logits.T - F.softplus(logits).mean(-1),
+                "x·ℓ is summed over the pixels, softplus(ℓ) is averaged. Each pixel has both.",
+            ),
+            Mistake(
                 lambda images, logits: images @ logits.T - F.softplus(logits).sum(-1)[:, None],
                 "The softplus belongs to a code, so it must be the same down a column, not "
                 "along a row.",
@@ -350,6 +406,28 @@ EXERCISES = {
                 ),
                 "For mild logits it is right. For strong ones the sigmoid is exactly 0 or 1, and "
                 "0 times log 0 is no number.",
+            ),
+            *(
+                Mistake(
+                    lambda images, logits, eps=eps: (
+                        images @ (logits.sigmoid() + eps).log().T
+                        + (1 - images) @ (1 - logits.sigmoid() + eps).log().T
+                    ),
+                    f"An epsilon of {eps:.3g} keeps log 0 away, and caps what a pixel can cost at "
+                    f"{-math.log(eps):.1f} nats. Can log p be had from ℓ, without probabilities?",
+                )
+                for eps in _epsilons
+            ),
+            *(
+                Mistake(
+                    lambda images, logits, eps=eps: (
+                        images @ logits.sigmoid().clamp(eps, 1 - eps).log().T
+                        + (1 - images) @ (1 - logits.sigmoid().clamp(eps, 1 - eps)).log().T
+                    ),
+                    f"A clamp at {eps:.3g} keeps log 0 away, and caps what a pixel can cost at "
+                    f"{-math.log(eps):.1f} nats. Can log p be had from ℓ, without probabilities?",
+                )
+                for eps in _epsilons[:3]  # 1 - 1e-8 is 1
             ),
             Mistake(
                 lambda images, logits: _score_all(images, logits) / images.shape[-1],

@@ -79,6 +79,27 @@ EXERCISES = {
                 "It takes log σ² for log σ. What is σ², in terms of what the function is given?",
             ),
             Mistake(
+                lambda mean, log_variance: elbo.kl(Gaussian(mean, (log_variance / 2).exp())),
+                "It gives `Gaussian` σ. Which form of it does the second field want?",
+            ),
+            Mistake(
+                lambda mean, log_variance: elbo.kl(Gaussian(mean, log_variance.exp())),
+                "It gives `Gaussian` σ². Which form of σ does the second field want?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (m**2 + (v / 2).exp() - 1 - v / 2)),
+                "log σ² is halved everywhere, but the formula that it goes into wants σ² and "
+                "log σ². Where does the text's formula have its twos?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * ((m**2 + 1) / v.exp() - 1 + v)),
+                "That is the divergence with q and the prior exchanged. Which one divides by σ²?",
+            ),
+            Mistake(
+                _kl_of(lambda m, v: 0.5 * (v.exp() - 1 - v)),
+                "The mean makes no difference to it. What does a code far away from 0 cost?",
+            ),
+            Mistake(
                 _kl_of(lambda m, v: 0.5 * (m**2 + v.exp() - 1 + v**2)),
                 "The square of a logarithm has no business here. Which term is linear in it?",
             ),
@@ -132,11 +153,13 @@ EXERCISES = {
             ),
             Mistake(
                 _kl_of(lambda m, v: -0.5 * (1 + v - m**2 + v.exp())),
-                "Follow the minus before the bracket: which sign does σ² come out with?",
+                "Check the sign of σ²: should a wide q ever cost less than nothing? (A minus "
+                "before a bracket turns every sign inside.)",
             ),
             Mistake(
                 _kl_of(lambda m, v: -0.5 * (1 + v + m**2 - v.exp())),
-                "Follow the minus before the bracket: which sign does μ² come out with?",
+                "Check the sign of μ²: should a mean far away from 0 be paid for? (A minus before "
+                "a bracket turns every sign inside.)",
             ),
             Mistake(
                 lambda m, v: (0.5 * (m**2 + v.exp() - 1 - v)).mean(),
@@ -233,6 +256,37 @@ EXERCISES = {
             ),
             Mistake(
                 lambda joint, mean, std, noise: (
+                    joint(mean + std * noise).mean()
+                    - 0.5 * (mean**2 + std**2 - 1 - 2 * math.log(std))
+                ),
+                "It takes the KL off log p(x, z), where one takes it off log p(x|z). Which "
+                "distribution is counted twice?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise)
+                    + _log_normal(mean + std * noise, 0.0, 1.0)
+                    - _log_normal(mean + std * noise, mean, std)
+                ).mean(),
+                "It adds log p(z). Is that not in log p(x, z) already?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(mean + std * noise).mean()
+                    + 0.5 * math.log(2 * math.pi * math.e)
+                    + math.log(std)
+                ),
+                "Right on average: the entropy is what −log q averages to. But it is a closed "
+                "form, and none is wanted: what do these samples average to?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
+                    joint(noise) - _log_normal(mean + std * noise, mean, std)
+                ).mean(),
+                "log p(x, z) is asked about ε, log q(z) about z. Which of the two is a code?",
+            ),
+            Mistake(
+                lambda joint, mean, std, noise: (
                     -(joint(mean + std * noise) - _log_normal(mean + std * noise, mean, std)).mean()
                 ),
                 "That is the loss. The bound itself is asked for.",
@@ -321,6 +375,23 @@ EXERCISES = {
             Mistake(
                 2.5 * (math.exp(0.2) - 1 - 0.2),
                 "It looks as if 0.1 went in where log σ belongs. Which of the two is 0.1?",
+            ),
+            Mistake(
+                5 * math.log(10),
+                "That is the logarithm alone. What do the other two terms add that are not 0?",
+            ),
+            Mistake(
+                2.5 * (0.01 + 2 * math.log(10)),
+                "Too much by a constant: which term of the bracket got lost?",
+            ),
+            Mistake(
+                2.5 * (0.01 - 1 + math.log(10)),
+                "It has log σ once. How many of them has the bracket?",
+            ),
+            Mistake(
+                2.5 * (0.01 - 1),
+                "A divergence is never negative. Which term, the largest of all here, was left "
+                "out?",
             ),
             Mistake(10 * (math.log(10) - 0.495), "Twice too much: what stands before the sum?"),
             Mistake(-5 * (math.log(10) - 0.495), "A divergence is never negative: check the sign."),
@@ -452,6 +523,36 @@ EXERCISES = {
             Mistake(
                 lambda likelihoods, bills: -(likelihoods.sum(0) - bills.sum()).mean(),
                 "Dimension 0 is the batch; pixels and latent dimensions come after it.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(0).mean() - bills.sum(0).mean()),
+                "It sums over the batch, dimension 0, and averages over what belongs to one image. "
+                "Which of the two should be which?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum(1).mean() - bills.sum()),
+                "The pixels are right now. The KL is a sum over the batch as well: each of its "
+                "images pays for all.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -(likelihoods.sum() - bills.sum(1).mean()),
+                "The KL is right now. The log-likelihood is a sum over the batch as well: the KL "
+                "weighs less, the larger the batch.",
+            ),
+            Mistake(
+                lambda likelihoods, bills: (
+                    -(likelihoods - bills.sum(1, keepdim=True)).sum(1).mean()
+                ),
+                "The KL is taken off every pixel. How often does an image pay for its code?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: -likelihoods.sum(1).mean(),
+                "That is what the pixels cost. What does the code cost?",
+            ),
+            Mistake(
+                lambda likelihoods, bills: (likelihoods.sum(1) + bills.sum(1)).mean(),
+                "To lower this, training would make the images less probable. Which of the two "
+                "terms lacks its minus?",
             ),
         ],
         hints=[

@@ -121,7 +121,16 @@ EXERCISES = {
                 math.exp(-3),
                 "That is the fraction that is left of the area. Turn the question round.",
             ),
-            Mistake(3.0, "That is the logarithm of the factor: one step is left."),
+            Mistake(
+                3.0,
+                "If this is 3, it is the logarithm of the factor, and one step is left. If it is "
+                "e: how far apart are the logarithms of the two areas?",
+            ),
+            Mistake(
+                6.0,
+                "Are these the −3 of both dimensions, added up? How far is one dimension's σ from "
+                "the misread one, and what has a logarithm to become in the end?",
+            ),
             Mistake(
                 math.pi * math.exp(3),
                 "The π belongs to both areas: what becomes of it when one divides them?",
@@ -247,6 +256,22 @@ EXERCISES = {
                 "A wide cloud is a thin one: which sign does the normaliser get?",
             ),
             Mistake(
+                lambda codes, mean, log_std: (
+                    -_distance(codes - mean, log_std)
+                    + _volume(log_std)
+                    + 0.5 * mean.shape[1] * math.log(2 * math.pi)
+                ),
+                "The whole normaliser is added, 2π and all. A density is divided by it: what does "
+                "a logarithm make of that?",
+            ),
+            Mistake(
+                _log_density(
+                    lambda error, s: (error**2 / (2 * (4 * s).exp())).sum(1), lambda s: 2 * s.sum(1)
+                ),
+                "Distance and normaliser both have σ² for σ: which of the two does a Normal of "
+                "torch want?",
+            ),
+            Mistake(
                 _log_density(_distance, lambda s: s.exp().sum(1)),
                 "The normaliser has σ itself where its logarithm belongs.",
             ),
@@ -274,6 +299,16 @@ EXERCISES = {
             Mistake(
                 _log_density(lambda error, s: (error**2 / (2 * s).exp()).sum(1), _volume),
                 "The squared distance weighs twice too much.",
+            ),
+            Mistake(
+                _log_density(lambda error, s: (error / (2 * s.exp())).square().sum(1), _volume),
+                "The squared distance weighs half of what it should: how far does the square "
+                "below it reach?",
+            ),
+            Mistake(
+                _log_density(lambda error, s: (error**2 / (2 * (s / 2).exp())).sum(1), _volume),
+                "The normaliser is right. In the distance log σ is halved: of what is that the "
+                "logarithm, and what belongs there?",
             ),
             Mistake(
                 lambda codes, mean, log_std: (
@@ -358,6 +393,18 @@ EXERCISES = {
                 "It takes off the sum of the others. Their mean is asked for.",
             ),
             Mistake(
+                _with_baseline(lambda values: values.sum() / (len(values) - 1)),
+                "It divides by the number of the others, but whose values are in the sum?",
+            ),
+            Mistake(
+                lambda f, mean, std, noise: (
+                    _with_baseline(lambda values: values.mean())(f, mean, std, noise)
+                    / f(mean + std * noise).std()
+                ),
+                "It standardises f. The mean of all knows the sample's own ε, and what has the "
+                "spread to do with the gradient?",
+            ),
+            Mistake(
                 _baseline_off_the_product,
                 "It takes the baseline off the product. That shifts the average: off what is it "
                 "to be taken?",
@@ -392,6 +439,16 @@ EXERCISES = {
                 "For μ it is right. The second is the gradient for σ; for log σ it is another.",
             ),
             Mistake(
+                _with_scores(lambda std, noise: torch.stack([noise / std, 1 - noise**2])),
+                "For μ it is right. If f is large far away from μ, should σ grow or shrink, and "
+                "which does the second one say?",
+            ),
+            Mistake(
+                _with_scores(lambda std, noise: torch.stack([noise * std, noise**2 - 1])),
+                "For log σ it is right. The score for μ looks like z − μ alone: what is left "
+                "of 2σ² when log q is differentiated?",
+            ),
+            Mistake(
                 lambda f, mean, std, noise: (
                     _right_gradients(f, mean, std, noise) / f(mean + std * noise).std()
                 ),
@@ -411,8 +468,9 @@ EXERCISES = {
             "are left.",
             "Take each sample's baseline off its f, multiply by its score, average over samples.",
         ],
-        fact="It is the covariance of f and the score over the samples (with n − 1 below). The "
-        "other samples' mean makes a baseline for free, and f may be a step that has no slope.",
+        fact="It is the covariance of f and the score over the samples (with n − 1 below), so a "
+        "constant in a score, such as the −1, makes no difference. The baseline is free, and f may "
+        "be a step that has no slope.",
     ),
     "2.5": Exercise(
         "A larger picture",
@@ -438,6 +496,32 @@ EXERCISES = {
             Mistake(
                 144 + 4608 + 2 * 32 * 14 * 14 * 5,
                 "Those are the weights. Every output has a bias too.",
+            ),
+            Mistake(
+                144 + 4640 + 2 * (32 * 14 * 14 * 5 + 5),
+                "The first convolution has weights alone here. What else has each filter?",
+            ),
+            Mistake(
+                160 + 4608 + 2 * (32 * 14 * 14 * 5 + 5),
+                "The second convolution has weights alone here. What else has each filter?",
+            ),
+            Mistake(
+                144 + 4608 + 2 * (32 * 14 * 14 * 5 + 5),
+                "The heads have their biases. Have the filters none?",
+            ),
+            Mistake(
+                160 + 4640 + 2 * 32 * 14 * 14 * 5,
+                "The filters have their biases. Have the heads none?",
+            ),
+            Mistake(
+                4800 + 2 * (14 * 14 * 5 + 5),
+                "The heads read one channel of the picture here. How many come out of the second "
+                "convolution?",
+            ),
+            Mistake(
+                4800 + 2 * (32 * 12 * 12 * 5 + 5),
+                "The picture loses its rim at each convolution here. What does the encoder above "
+                "do, so that 28 becomes 14 and then 7?",
             ),
             Mistake(4800, "Those are the convolutions. Who makes μ and log σ?"),
             Mistake(2 * (32 * 14 * 14 * 5 + 5), "Those are the heads. Convolutions have weights."),

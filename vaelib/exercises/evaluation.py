@@ -36,20 +36,26 @@ def _bounds(losses: Tensor) -> Tensor:
     return (-losses).logsumexp(1) - math.log(losses.shape[1])
 
 
+# An image a column: in the fourth one code is poor among good ones, in the sixth one is good among
+# poor ones, so that no pivot but the largest will do, in float64 either. The last one is so far
+# below the fifth that a single pivot for all fails in float64, where none at all would do; so are
+# the last ones of the piles.
 _weights = torch.tensor(
     [
-        [-110.0, -900.0, -20.0, -400.0, 200.0],
-        [-110.7, -901.5, -21.2, -110.0, 199.3],
-        [-112.4, -900.3, -20.1, -112.0, 198.0],
-        [-109.6, -907.0, -23.0, -114.0, 201.0],
-        [-110.1, -900.9, -20.4, -115.0, 200.4],
+        [-110.0, -900.0, -20.0, -400.0, 200.0, -10.0, -600.2],
+        [-110.7, -901.5, -21.2, -110.0, 199.3, -900.0, -601.1],
+        [-112.4, -900.3, -20.1, -112.0, 198.0, -902.0, -600.0],
+        [-109.6, -907.0, -23.0, -114.0, 201.0, -901.0, -602.7],
+        [-110.1, -900.9, -20.4, -115.0, 200.4, -903.0, -600.9],
     ]
 )
-_first = torch.tensor([-110.0, -82.3, -900.0, -3.0, -900.0])
-_second = torch.tensor([-109.3, -82.9, -901.2, -2.1, -100.0])
+_first = torch.tensor([-110.0, -82.3, -900.0, -3.0, -900.0, 300.0, -500.0])
+_second = torch.tensor([-109.3, -82.9, -901.2, -2.1, -100.0, 299.1, -501.3])
 _losses = torch.tensor(
     [[112.0, 110.5, 111.1, 114.0], [81.0, 80.2, 83.5, 80.4], [910.9, 910.9, 912.2, 911.0]]
 )
+_far_losses = torch.tensor([[110.3, 112.0], [250.9, 249.5]])  # too far for float32 alone
+_epsilons = (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)
 
 EXERCISES = {
     "6.1": Exercise(
@@ -100,6 +106,16 @@ EXERCISES = {
                 _mixed - _two_codes,
                 "That is by how much the bound falls short of log p(x). The bound is asked for.",
             ),
+            Mistake(
+                -105 + math.log(2),
+                "It adds log 2 to what one code gives. Would two codes of the same kind, averaged, "
+                "give more than one of them?",
+            ),
+            Mistake(
+                -100 / 4 - 110 / 2 - 110 / 4,
+                "It takes a mixed pair for as bad as a pair of poor ones. Which of its two weights "
+                "decides the average?",
+            ),
         ],
         hints=[
             "List the pairs that can be drawn, with their probabilities.",
@@ -125,6 +141,30 @@ EXERCISES = {
                 lambda w: _naive_worth(w - w.max()),
                 "One number is taken off all images' weights, and those far below it are 0 again. "
                 "Each image needs its own.",
+            ),
+            Mistake(
+                lambda w: _naive_worth(w.double() - w.max()),
+                "In float64, too, one number taken off all images' weights leaves some of them "
+                "at 0. What is it that an image's own weights are compared with?",
+            ),
+            Mistake(
+                lambda w: _naive_worth(w - w.mean(0)),
+                "Where one code is far better than the others, e to a large positive power is "
+                "infinite. What must be taken off so that no exponent is positive?",
+            ),
+            Mistake(
+                lambda w: _naive_worth(w - w.amin(0)),
+                "What is taken off lies far below an image's largest log weight, and e to the "
+                "difference is infinite. What must be taken off so that no exponent is positive?",
+            ),
+            *(
+                Mistake(
+                    lambda w, eps=eps: 1 / (w.exp() / (w.exp().sum(0) + eps)).square().sum(0),
+                    f"An epsilon of {eps:g} keeps 0/0 away, but the shares of weights that "
+                    "are all 0 do not add up to 1. What may be taken off all log weights of an "
+                    "image without changing their shares?",
+                )
+                for eps in _epsilons
             ),
             Mistake(
                 lambda w: _naive_worth(w.double()),
@@ -160,6 +200,15 @@ EXERCISES = {
             Mistake(
                 lambda w: 1 / w.softmax(0).amax(0),
                 "It looks at the largest share alone. All shares count, by their squares.",
+            ),
+            Mistake(
+                lambda w: -(2 * w.log_softmax(0)).logsumexp(0),
+                "That is still a logarithm. Of what?",
+            ),
+            Mistake(
+                lambda w: 1 / w.softmax(0).norm(dim=0),
+                "For equal weights it gives the root of the number of codes: what does a norm do "
+                "last?",
             ),
             Mistake(
                 _perplexity,
@@ -240,6 +289,48 @@ EXERCISES = {
                 "image needs its own.",
             ),
             Mistake(
+                lambda a, n, b, m: (
+                    _naively_merged(
+                        a.double() - torch.maximum(a, b).max(),
+                        n,
+                        b.double() - torch.maximum(a, b).max(),
+                        m,
+                    )
+                    + torch.maximum(a, b).max()
+                ),
+                "In float64, too, one maximum for all images sends some of them to −∞. Whose "
+                "maximum does an image need?",
+            ),
+            Mistake(
+                lambda a, n, b, m: _merged(a, n, b, m) - torch.maximum(a, b),
+                "Something was taken off before the exponential, rightly. What became of it after "
+                "the logarithm?",
+            ),
+            Mistake(
+                lambda a, n, b, m: a + ((n + m * (b - a).exp()) / (n + m)).log(),
+                "It takes the first pile's value off, and where the second's is far larger "
+                "e^(b − a) is infinite. Which of the two must be taken off, image by image?",
+            ),
+            Mistake(
+                lambda a, n, b, m: torch.logaddexp(a + math.log(n), b + math.log(m)) / (n + m),
+                "It divides the logarithm by the number of weights. What becomes of a division "
+                "that is done inside?",
+            ),
+            Mistake(
+                lambda a, n, b, m: (
+                    torch.logaddexp(a - math.log(n), b - math.log(m)) - math.log(n + m)
+                ),
+                "It divides each mean by its count. How does one get from a mean back to a sum?",
+            ),
+            *(
+                Mistake(
+                    lambda a, n, b, m, eps=eps: ((n * a.exp() + m * b.exp()) / (n + m) + eps).log(),
+                    f"An epsilon of {eps:g} keeps log 0 away, and puts all that lies below "
+                    f"{math.log(eps):.0f} there. Can the large power be kept out of exp?",
+                )
+                for eps in _epsilons
+            ),
+            Mistake(
                 _naively_merged,
                 "Right on paper. In float32 e^−110 is 0, and its logarithm −∞.",
             ),
@@ -316,7 +407,12 @@ EXERCISES = {
         "stretch",
         8,
         answer=lambda losses: -_bounds(losses).mean(),
-        probes=[(_losses,), (_losses[:2, :3].double() / 10,)],
+        probes=[
+            (_losses,),
+            (_losses[:2, :3].double() / 10,),
+            (_far_losses,),
+            (_losses[2:].repeat(2, 1) + 0.5,),
+        ],
         trains=True,
         mistakes=[
             Mistake(
@@ -387,8 +483,43 @@ EXERCISES = {
                 "codes come second.",
             ),
             Mistake(
+                lambda losses: -(-losses / losses.shape[1]).logsumexp(1).mean(),
+                "It divides each log weight by the number of codes. It is the weights, or their "
+                "sum, that a mean divides: what does that do to the logarithm?",
+            ),
+            Mistake(
+                lambda losses: ((-losses).softmax(1) * losses).sum(1).mean(),
+                "It averages the losses, each by its code's share of the weights. What does the "
+                "bound average, and what does it take the logarithm of?",
+            ),
+            *(
+                Mistake(
+                    lambda losses, eps=eps: -((-losses).exp().mean(1) + eps).log().mean(),
+                    f"An epsilon of {eps:g} keeps log 0 away, and caps an image's loss at "
+                    f"{-math.log(eps):.0f}, where its gradient is 0. Which function of torch "
+                    "needs none?",
+                )
+                for eps in _epsilons
+            ),
+            Mistake(
                 lambda losses: -(-losses).exp().mean(1).log().mean(),
                 "Right on paper. In float32 e^−110 is 0, and its logarithm −∞.",
+            ),
+            Mistake(
+                lambda losses: -(-losses.double()).exp().mean(1).log().mean(),
+                "Right on paper, and float64 helps down to e^−745. How large may a loss be?",
+            ),
+            Mistake(
+                lambda losses: losses.min() - (losses.min() - losses).exp().mean(1).log().mean(),
+                "One minimum is taken off all images' losses, and the weights of those far above "
+                "it are 0. Each image needs its own.",
+            ),
+            Mistake(
+                lambda losses: (
+                    losses.min() - (losses.min() - losses.double()).exp().mean(1).log().mean()
+                ),
+                "In float64, too, one minimum for all images leaves those far above it with "
+                "weights of 0. Whose minimum does an image need?",
             ),
         ],
         hints=[

@@ -1,8 +1,10 @@
 """Exercises of notebook 5."""
 
+import gc
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ _m, _v = 0.9 * 0.1 * 3, 0.999 * 0.001 * 3**2
 _unbiased_m, _unbiased_v = _m / (1 - 0.9**2), _v / (1 - 0.999**2)
 
 Weight = Callable[[Tensor, Tensor, Sequence[Tensor]], float]
-When = Literal["batch", "part", "late", "never"]
+When = Literal["batch", "part", "late", "epoch", "never"]
 
 
 def _in_parts(weight: Weight, *, clear: When = "batch", step: When = "batch") -> Answer:
@@ -40,6 +42,8 @@ def _in_parts(weight: Weight, *, clear: When = "batch", step: When = "batch") ->
                 optimizer.zero_grad()
             if step == "batch":
                 optimizer.step()
+        if step == "epoch":
+            optimizer.step()
         return theta.detach()
 
     return trained
@@ -49,13 +53,45 @@ def _share(part: Tensor, batch: Tensor, parts: Sequence[Tensor]) -> float:
     return len(part) / len(batch)
 
 
-def _in_memory_of(most: int, loss_of: Answer) -> Answer:
-    """The loss, on a machine whose memory takes no more than so many images at once."""
+class _Graph:
+    """So many images that a loss keeps in memory, until it goes backward or is gone itself."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def release(self, gradient: Tensor) -> None:
+        self.images = 0
+
+
+def _in_memory_of(most: int, loss_of: Answer, first: Tensor) -> Answer:
+    """The loss, on a machine whose memory takes no more than so many images at once.
+
+    What earlier answers have kept is forgotten when the first image comes.
+    """
+    graphs: WeakSet[_Graph] = WeakSet()
+
+    def kept() -> int:
+        return sum(graph.images for graph in graphs)
 
     def loss(theta: Tensor, images: Tensor) -> Tensor:
         if len(images) > most:
             raise MemoryError(f"loss_of was given {len(images)} images, the memory takes {most}")
-        return loss_of(theta, images)
+        if (images[:1] == first).all():
+            graphs.clear()
+        if kept() + len(images) > most:
+            gc.collect()  # a graph that only a cycle holds is gone as well
+        if kept() + len(images) > most:
+            raise MemoryError(
+                f"loss_of was given {len(images)} images while {kept()} more were kept for "
+                f"losses that have not gone backward, the memory takes {most}. How soon can a "
+                "part's loss go backward?"
+            )
+        value = loss_of(theta, images)
+        if value.requires_grad:
+            graph = _Graph(len(images))
+            graphs.add(graph)
+            value.register_hook(graph.release)  # the hook holds it, and the graph the hook
+        return value
 
     return loss
 
@@ -166,6 +202,14 @@ EXERCISES = {
                 "That is the average gradient alone, as in descent with momentum. Adam divides it.",
             ),
             Mistake(
+                _m,
+                "That is m as it stands, biased and not yet divided. What does Adam divide it by?",
+            ),
+            Mistake(
+                round(_unbiased_m / _unbiased_v**0.5, 1),
+                "It looks as if it were rounded to one decimal. How many are asked for?",
+            ),
+            Mistake(
                 1 + _unbiased_m / _unbiased_v**0.5,
                 "That is the way of both steps together. The second alone is asked for.",
             ),
@@ -185,8 +229,14 @@ EXERCISES = {
         10,
         answer=_in_parts(_share),
         probes=[
-            (_start, _features, _in_memory_of(2, _squared_error), 5, 2),
-            (_other_start, _more_features, _in_memory_of(3, _mixed_error), 7, 3),
+            (_start, _features, _in_memory_of(2, _squared_error, _features[0]), 5, 2),
+            (
+                _other_start,
+                _more_features,
+                _in_memory_of(3, _mixed_error, _more_features[0]),
+                7,
+                3,
+            ),
         ],
         mistakes=[
             Mistake(
@@ -204,6 +254,26 @@ EXERCISES = {
                     lambda part, batch, parts: part_size / batch_size
                 )(theta, images, loss_of, batch_size, part_size),
                 "Right, but for parts that are not full: how many images has the last one?",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: 1 / math.ceil(batch_size / part_size)
+                )(theta, images, loss_of, batch_size, part_size),
+                "All parts count the same, whatever their size, and the last batch is divided by "
+                "as many parts as the others have. What is a part's share of its batch?",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: 1 / (batch_size // part_size)
+                )(theta, images, loss_of, batch_size, part_size),
+                "It divides by the number of full parts. A part that is not full is one more, and "
+                "should it count like them?",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: part_size / len(batch)
+                )(theta, images, loss_of, batch_size, part_size),
+                "Each batch counts by the images that it has. Does each part?",
             ),
             Mistake(
                 _in_parts(lambda part, batch, parts: len(part)),
@@ -231,6 +301,11 @@ EXERCISES = {
                 "Only the last part of each batch is left in .grad when the step is taken.",
             ),
             Mistake(
+                _in_parts(lambda part, batch, parts: 1, clear="part"),
+                "Only the last part of each batch is left in .grad when the step is taken, and "
+                "that one counts as if it were the batch: these are two slips.",
+            ),
+            Mistake(
                 _in_parts(lambda part, batch, parts: 1, clear="part", step="part"),
                 "That is training in smaller batches: a step for each part. How many steps should "
                 "a batch make?",
@@ -243,6 +318,29 @@ EXERCISES = {
             Mistake(
                 _in_parts(_share, step="part"),
                 "It steps after each part, with the parts before it still in .grad.",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(
+                    lambda part, batch, parts: 1
+                )(theta, images, loss_of, part_size, part_size),
+                "It splits all images into parts and steps on each. Where are the batches?",
+            ),
+            Mistake(
+                lambda theta, images, loss_of, batch_size, part_size: _in_parts(_share)(
+                    theta, images[:batch_size], loss_of, batch_size, part_size
+                ),
+                "It makes the first batch's step, rightly, and no other. Where does the return "
+                "stand?",
+            ),
+            Mistake(
+                _in_parts(_share, step="epoch"),
+                "It makes one step, after the last batch, when that batch alone is in .grad. How "
+                "many steps has an epoch?",
+            ),
+            Mistake(
+                _in_parts(_share, clear="never", step="epoch"),
+                "All batches add up in .grad, for a single step after them. How many steps has "
+                "an epoch?",
             ),
             Mistake(
                 _in_parts(_share, clear="late"),
@@ -319,6 +417,15 @@ EXERCISES = {
                 "It is one number. Over which of the two dimensions should it average?",
             ),
             Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods.mean() - kl),
+                "The KL is each image's own. The log-likelihood is averaged over the images too, "
+                "so that all get the same.",
+            ),
+            Mistake(
+                _of_both(lambda likelihoods, kl: likelihoods.mean(0) - kl.sum()),
+                "The log-likelihood is each image's own. Whose codes does each pay for?",
+            ),
+            Mistake(
                 _of_both(lambda likelihoods, kl: likelihoods.sum(0) - kl),
                 "Its log-likelihood grows with the number of samples.",
             ),
@@ -380,6 +487,27 @@ EXERCISES = {
             Mistake(
                 20 * _open / math.log(2),
                 "That is the right amount, but in bits. The course counts in nats.",
+            ),
+            Mistake(
+                20 * _open / math.log(10),
+                "The logarithm is the natural one, of base e; this looks like base 10.",
+            ),
+            Mistake(
+                20 * 0.75 * math.log(4 / 3),
+                "That is what the pixels' likelier sides add to the bill. What do the others add?",
+            ),
+            Mistake(
+                20 * 0.25 * math.log(4),
+                "That is what the pixels' rarer sides add to the bill. What do the others add?",
+            ),
+            Mistake(
+                20 * (math.log(4 / 3) + math.log(4)),
+                "It charges both sides of each coin in full. How often does each of them come?",
+            ),
+            Mistake(
+                20 * 0.75 * 0.25,
+                "That is the variance of the coins, π(1 − π) for each. A bill in nats is made of "
+                "logarithms: of what?",
             ),
             Mistake(
                 20 * math.log(4 / 3),
@@ -462,6 +590,25 @@ EXERCISES = {
             Mistake(
                 0.16 * 784 / math.log(2) - 20,
                 "One nat is more than one bit. Are there then more nats or fewer in the bill?",
+            ),
+            Mistake(
+                0.16 * 784 * math.log(2) - 20 / math.log(2),
+                "The bill was turned into nats, but the rate into bits. Which of them had to be "
+                "converted?",
+            ),
+            Mistake(
+                (0.16 * 784 - 20) / math.log(2),
+                "It takes nats from bits, and then converts what is left the wrong way. Which of "
+                "the two is to be converted, and does it get smaller or larger?",
+            ),
+            Mistake(
+                0.16 * 784 / math.log(2),
+                "That would be the whole bill, were a nat less than a bit. Is it, and what is "
+                "spoken for?",
+            ),
+            Mistake(
+                (0.16 * 784 * math.log(2) - 20) / 784,
+                "That is for one pixel. How many has an image?",
             ),
             Mistake(
                 0.16 * math.log(2) - 20,
