@@ -305,6 +305,16 @@ def expect(screen: Screen, view: View) -> None:
     pytest.fail(f"{off.sum()} of {off.size} pixels differ; the page shows {screen.settings}")
 
 
+def expect_to_follow(screen: Screen, expected: Callable[[Settings], View]) -> None:
+    """The picture becomes that of the settings, some of which the kernel is still to change."""
+
+    def follows() -> bool:
+        return np.array_equal(screen.picture(), expected(screen.settings).figure.pixels())
+
+    if not soon(follows):
+        expect(screen, expected(screen.settings))
+
+
 def agree(shown: Settings, meant: Settings) -> bool:
     """Whether the page's sliders, in steps of at most 0.05, stand at these values."""
     return all(
@@ -415,7 +425,7 @@ def walk(sheet: Sheet) -> None:
     screen.drag("along the line (0 to 1)", 0.9)
     assert screen.settings["along the line (0 to 1)"] > 0.8
     assert soon(lambda: screen.settings["pad"] != moved), "the pad does not follow the line"
-    expect(screen, walked(sheet, screen.settings))
+    expect_to_follow(screen, partial(walked, sheet))
     assert screen.layout() == layout
     screen.click(RESET)
     expect(screen, walked(sheet, first))
