@@ -241,6 +241,15 @@ class TestCommittedResults:
         assert found["summary"] == published.summary(found["runs"])
         assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
 
+    @pytest.mark.parametrize("kind", ["negative_log_likelihood", "negative_elbo"])
+    def test_a_fresh_seed_falls_within_the_stated_spread(self, kind):
+        for path in (COMMITTED / "fresh").glob("*.json"):
+            (run,) = json.loads(path.read_text())["runs"]
+            stated = json.loads((COMMITTED / "results" / path.name).read_text())
+            assert run["seed"] not in {row["seed"] for row in stated["runs"]}
+            found = stated["summary"][kind]
+            assert abs(run[kind] - found["mean"]) <= 2 * found["std"]
+
 
 class TestLiterature:
     def test_has_what_a_recipe_is_set_beside(self):

@@ -201,6 +201,7 @@ def kept_rows(path: Path, recipe: Recipe) -> list[dict]:
 
 
 def write(path: Path, content: dict) -> None:
+    """Put `content` into the file as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=1) + "\n")
