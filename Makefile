@@ -68,7 +68,7 @@ refresh: $(READY)  ## execute the notebooks in place, make the solved ones, norm
 	@$(BIN)/python tools/notebooks.py refresh $(patsubst notebooks/%,notebooks/solutions/%,$(NOTEBOOKS))
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
-	@$(BIN)/python -m vaelib.datasets prefetch glyphs
+	@VAELIB_DATA= $(BIN)/python -m vaelib.datasets prefetch glyphs  # into the cache, not among the own data
 	@$(BIN)/python tools/workshop.py
 
 links: $(READY)  ## follow every link of the texts, notebooks and exercises (needs the network)
