@@ -40,12 +40,12 @@ run: $(READY)  ## get MNIST, execute the notebooks in order, write build/ and sa
 	@$(BIN)/python tools/notebooks.py run
 
 test: $(READY) lint  ## lint, unit tests and every notebook's outputs: what CI runs
-	@$(BIN)/python -m vaelib.demonstration
+	@$(BIN)/python -m vaelib.course.demonstration
 	$(BIN)/python -m pytest $(LENIENT) $(NBVAL) $(TESTS) $(NOTEBOOKS) $(SOLVED)
 
 offline: $(READY)  ## make test as on a train: no network, no MNIST, an empty cache; on glyphs (no browser)
 	@rm -rf build/offline
-	PYTHONPATH=$(CURDIR)/tools/offline XDG_CACHE_HOME=$(CURDIR)/build/offline VAELIB_DATA= VAELIB_DATASET= $(MAKE) test TESTS='tests --ignore=tests/test_browser.py'
+	PYTHONPATH=$(CURDIR)/tools/offline XDG_CACHE_HOME=$(CURDIR)/build/offline VAELIB_DATA= VAELIB_DATASET= $(MAKE) test TESTS='tests --ignore=tests/slow'
 
 lint: $(READY)  ## check style of code and notebooks
 	$(BIN)/ruff check .
@@ -55,11 +55,11 @@ unit: $(READY)  ## unit tests alone
 	$(BIN)/python -m pytest $(LENIENT) tests
 
 notebooks: $(READY)  ## compare every notebook's outputs with the committed ones
-	@$(BIN)/python -m vaelib.demonstration
+	@$(BIN)/python -m vaelib.course.demonstration
 	$(BIN)/python -m pytest $(LENIENT) $(NBVAL) $(NOTEBOOKS) $(SOLVED)
 
 lab: $(READY)  ## open JupyterLab on the first notebook
-	@$(BIN)/python -m vaelib.demonstration
+	@$(BIN)/python -m vaelib.course.demonstration
 	$(BIN)/jupyter lab $(firstword $(NOTEBOOKS))
 
 refresh: $(READY)  ## execute the notebooks in place, make the solved ones, normalise them
@@ -68,13 +68,13 @@ refresh: $(READY)  ## execute the notebooks in place, make the solved ones, norm
 	@$(BIN)/python tools/notebooks.py refresh $(patsubst notebooks/%,notebooks/solutions/%,$(NOTEBOOKS))
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
-	@VAELIB_DATA= $(BIN)/python -m vaelib.datasets prefetch glyphs  # into the cache, not among the own data
+	@VAELIB_DATA= $(BIN)/python -m vaelib data prefetch glyphs  # into the cache, not among the own data
 	@$(BIN)/python tools/workshop.py
 
 links: $(READY)  ## follow every link of the texts, notebooks and exercises (needs the network)
 	$(BIN)/python -m pip install --quiet pytest-check-links
 	@mkdir -p build
-	@grep -rhoE --include='*.py' --include='*.json' '(https://|github\.com/)[[:alnum:]_./-]+[[:alnum:]]' vaelib/exercises benchmarks/published | sed -E 's,^(https://)?(.+)$$,- <https://\2>,' | sort -u >build/links.md
+	@grep -rhoE --include='*.py' --include='*.json' '(https://|github\.com/)[[:alnum:]_./-]+[[:alnum:]]' vaelib/course/exercises benchmarks/published | sed -E 's,^(https://)?(.+)$$,- <https://\2>,' | sort -u >build/links.md
 	$(BIN)/python -m pytest -p no:cacheprovider --check-links --check-links-ignore '127\.0\.0\.1|your-|<' README.md CONTRIBUTING.md docs benchmarks/README.md build/links.md $(NOTEBOOKS)
 
 measure: $(READY)  ## train what notebooks 5 and 6 compare over seeds, on MNIST and glyphs (minutes)

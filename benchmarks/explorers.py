@@ -17,8 +17,9 @@ import psutil
 import torch
 
 from benchmarks.timing import facts
-from vaelib import datasets, demonstration, explorers
-from vaelib.explorers.handwriting import enlarged
+from vaelib import data
+from vaelib.course import demonstration, explorers
+from vaelib.course.explorers.handwriting import enlarged
 
 RESULTS = Path(__file__).with_suffix(".json")
 AIM = 40.0  # milliseconds at the 95th percentile
@@ -35,7 +36,7 @@ def toy() -> tuple[torch.Tensor, torch.Tensor]:
 
 def builders() -> dict[str, Callable[[], explorers.Explorer]]:
     """How each explorer is made, by its name."""
-    model, test = demonstration.model(), datasets.load(split="test")
+    model, test = demonstration.model(), data.load(split="test")
     return {
         "binarize": lambda: explorers.binarize(test.images),
         "encode": explorers.encode,
@@ -52,7 +53,7 @@ def drag(explorer: explorers.Explorer, moves: int) -> list[float]:
     """Milliseconds from each new value of the first control to the picture of it."""
     control = next(iter(explorer.controls.values()))
     if "ink" in explorer.controls:
-        values = [enlarged(image) for image in datasets.load(split="test").images[:100]]
+        values = [enlarged(image) for image in data.load(split="test").images[:100]]
     else:
         steps = round((control.max - control.min) / control.step)
         values = [type(control.value)(control.min + control.step * i) for i in range(steps + 1)]

@@ -47,7 +47,7 @@ def main(task: str, folder: str) -> None:
     import torch
 
     with_torch = time.perf_counter()
-    from vaelib import datasets, evaluation, sampling, training, vae  # noqa: F401
+    from vaelib import data, evaluation, sampling, training, vae  # noqa: F401
     from vaelib.binarization import by_threshold, dynamically
 
     with_vaelib = time.perf_counter()
@@ -55,7 +55,7 @@ def main(task: str, folder: str) -> None:
     report |= {"imports": peak(), "torchvision": "torchvision" in sys.modules}
 
     def load(split: str) -> torch.Tensor:
-        return datasets.load(split=split).images
+        return data.load(split=split).images
 
     def train(**settings: object) -> None:
         training.train(vae.dense(), load("train"), epochs=1, **settings)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from vaelib import datasets, vae
+from vaelib import data, vae
 from vaelib.binarization import by_threshold
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo
@@ -76,8 +76,8 @@ def main(names: list[str]) -> None:
     facts = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     facts |= {"python": platform.python_version(), "machine": platform.machine()}
     for name in names:
-        images = datasets.load(name, "train").images
-        test_images = datasets.load(name, "test").images
+        images = data.load(name, "train").images
+        test_images = data.load(name, "test").images
         rows = [row for row in rows if row["dataset"] != name]
         for seed in SEEDS:
             for variant in VARIANTS:

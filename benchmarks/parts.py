@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.contenders import Setting, floor
 from benchmarks.timing import race, ratios
-from vaelib import datasets
+from vaelib import data
 from vaelib.device import keep_freed_memory
 
 PARTS = ("tanh", "likelihood", "KL", "Adam", "biases")
@@ -55,7 +55,7 @@ def bare_without(part: str | None, setting: Setting, binary: Tensor) -> Callable
 def main() -> None:
     """Race, and print a line for each batch size."""
     keep_freed_memory()
-    images = datasets.load(split="train").images
+    images = data.load(split="train").images
     for size in (100, 500):
         setting = Setting(f"batch {size}", batch_size=size)
         binary = (images[: STEPS * size] >> 7).float()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from vaelib import plotting
+from vaelib.course import plotting
 
 COLORS = {
     "floor": plotting.GREY,

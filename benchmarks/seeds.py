@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.published.reproduce import write
 from benchmarks.timing import facts
-from vaelib import datasets, evaluation, objectives
+from vaelib import data, evaluation, objectives
 from vaelib.binarization import by_threshold
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_evaluation.ipynb"
@@ -28,7 +28,7 @@ IMAGES = 100  # whose posteriors are fitted
 FUNCTIONS = ("log_mean_exp", "fit", "report", "by_fitted")
 
 
-def functions(train: datasets.Dataset, test: datasets.Dataset) -> dict:
+def functions(train: data.Dataset, test: data.Dataset) -> dict:
     """The notebook's imports and some of its functions, which work on these data sets."""
     cells = nbformat.read(NOTEBOOK, as_version=4).cells
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
@@ -95,7 +95,7 @@ def rounded(value: object) -> object:
 def main(names: list[str]) -> None:
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     for name in names:
-        train, test = datasets.load(name, "train"), datasets.load(name, "test")
+        train, test = data.load(name, "train"), data.load(name, "test")
         space = functions(train, test)
         rows = [row for row in rows if row["dataset"] != name]
         for seed in SEEDS:

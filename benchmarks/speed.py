@@ -15,7 +15,7 @@ from benchmarks import memory, report
 from benchmarks.contenders import Setting, bare, floor, forward_floor, ours, usual, write_idx
 from benchmarks.shares import shares
 from benchmarks.timing import facts, race, ratios, slope, spread
-from vaelib import datasets
+from vaelib import data
 from vaelib.binarization import dynamically
 from vaelib.evaluation import CODES_AT_ONCE, score
 from vaelib.training import evaluate
@@ -131,7 +131,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
-    train, test = datasets.load(split="train"), datasets.load(split="test")
+    train, test = data.load(split="train"), data.load(split="test")
     with tempfile.TemporaryDirectory() as folder:
         write_idx(folder, train.images, train.labels)
         run = measure(train.images, test.images, folder, options.rounds) | processes(folder)

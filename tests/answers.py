@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vaelib.exercises.judging import Exercise, mistake_of
+from vaelib.course.exercises.judging import Exercise, mistake_of
 
 
 def accepted(exercise: Exercise, right: Sequence[object]) -> None:

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,34 +12,12 @@ import torch
 from jaxtyping import config, install_import_hook
 from mirror import Mirror, idx
 
+vaelib_path = [str(Path(__file__).parents[1] / "vaelib")]
 with install_import_hook("vaelib", "beartype.beartype"):
-    from vaelib import (  # noqa: F401  (all of them, so that the hook sees all of them)
-        binarization,
-        checkpoint,
-        datasets,
-        decoder,
-        demonstration,
-        device,
-        doctor,
-        download,
-        elbo,
-        encoder,
-        evaluation,
-        exercises,
-        explorers,
-        glyphs,
-        handwriting,
-        initialization,
-        objectives,
-        plotting,
-        prepare,
-        run,
-        sampling,
-        sources,
-        training,
-        vae,
-        verification,
-    )
+    for module in pkgutil.walk_packages(vaelib_path, "vaelib."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)  # all of them, so that the hook sees all of them
+    from vaelib.data import glyphs, loading, store, verification
 
 
 @pytest.fixture
@@ -62,7 +42,7 @@ def as_users_run() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def digits() -> torch.Tensor:
     """2,000 training images of MNIST, or of glyphs where MNIST cannot be had."""
-    return datasets.load(split="train").images[:2000]
+    return loading.load(split="train").images[:2000]
 
 
 @pytest.fixture
@@ -77,8 +57,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for kind in (MNIST, FashionMNIST, KMNIST):
         monkeypatch.setattr(kind, "mirrors", ["http://127.0.0.1:9/"])  # nobody answers there
-    monkeypatch.setattr(sources, "_stand_in", None)
-    return sources.cache_folder()
+    monkeypatch.setattr(store, "_stand_in", None)
+    return store.cache_folder()
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +79,9 @@ def publish(archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None
     """Make these the published archives of mnist, also under the names of fashion_mnist."""
     for file, content in archives.items():
         md5 = hashlib.md5(content).hexdigest()
-        values = datasets.read_idx(content).tobytes()
-        monkeypatch.setitem(sources.ARCHIVES["mnist"], file, md5)
-        monkeypatch.setitem(sources.ARCHIVES["fashion_mnist"], f"Fashion{file}", md5)
+        values = loading.read_idx(content).tobytes()
+        monkeypatch.setitem(store.ARCHIVES["mnist"], file, md5)
+        monkeypatch.setitem(store.ARCHIVES["fashion_mnist"], f"Fashion{file}", md5)
         monkeypatch.setitem(verification.VALUES, file, hashlib.sha256(values).hexdigest())
 
 

@@ -147,22 +147,22 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 def get_data(name: str | None = None) -> None:
     """Have data and demonstration model ready before a kernel starts, and let all find the same."""
-    from vaelib import sources
+    from vaelib.data import store
 
     try:
-        chosen = sources.choose(name)
-    except sources.DataError as error:
+        chosen = store.choose(name)
+    except store.DataError as error:
         sys.exit(str(error))
-    if chosen.name == sources.STAND_IN:
+    if chosen.name == store.STAND_IN:
         if not os.environ.get("VAELIB_DATASET"):
             # Or each kernel would wait for the network again.
-            os.environ["VAELIB_OFFLINE"] = sources.offline() or "no mirror could be reached"
+            os.environ["VAELIB_OFFLINE"] = store.offline() or "no mirror could be reached"
         if chosen.root is None:
-            subprocess.run([sys.executable, "-m", "vaelib.datasets", "prefetch", chosen.name])
+            subprocess.run([sys.executable, "-m", "vaelib.data", "prefetch", chosen.name])
     if name:
         os.environ["VAELIB_DATASET"] = name
-    if not sources.demonstration_file(chosen.name).exists():
-        subprocess.run([sys.executable, "-m", "vaelib.demonstration"])
+    if not store.demonstration_file(chosen.name).exists():
+        subprocess.run([sys.executable, "-m", "vaelib.course.demonstration"])
 
 
 def report() -> None:

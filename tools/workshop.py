@@ -40,18 +40,18 @@ def handed_out(path: Path) -> str:
 
 def data_files() -> Iterator[tuple[str, Path]]:
     """The files of the data sets, by their names in the zip, each verified now."""
-    from vaelib import prepare, sources
+    from vaelib.data import prepare, store
 
     for name in DATA:
-        root = sources.locate(name)
+        root = store.locate(name)
         if root is None:
             raise WorkshopError(
-                f"{name} is not on this machine: python -m vaelib.datasets prefetch {name}"
+                f"{name} is not on this machine: python -m vaelib data prefetch {name}"
             )
         for file, path, problem in prepare.inspect(name, root):
             if problem:
                 raise WorkshopError(problem)
-            if path == sources.on_disk(root, file):
+            if path == store.on_disk(root, file):
                 yield f"data/{path.relative_to(root).as_posix()}", path
 
 

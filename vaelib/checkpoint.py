@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vaelib.decoder import ConvDecoder, Decoder
 from vaelib.encoder import ConvEncoder, Encoder
+from vaelib.files import digest
 from vaelib.vae import VAE
-from vaelib.verification import digest
 
 FORMAT = "vaelib 2"
 NETWORKS = {network.__name__: network for network in (Encoder, ConvEncoder, Decoder, ConvDecoder)}

@@ -16,10 +16,10 @@ from vaelib.binarization import by_threshold, dynamically
 from vaelib.checkpoint import CheckpointError
 from vaelib.device import generator_on, keep_freed_memory
 from vaelib.elbo import ElboTerms, elbo
+from vaelib.files import digest
 from vaelib.objectives import Objective
 from vaelib.run import InterruptedTraining, Run, State, interruptible, read_state
 from vaelib.vae import VAE, evaluating
-from vaelib.verification import digest
 
 Binarize = Callable[[Tensor, Generator | None], Tensor]
 
@@ -267,7 +267,7 @@ def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold)
     if images.dtype != torch.uint8:
         raise TypeError(
             f"expected images as uint8 from 0 to 255, got {images.dtype}; give them as "
-            "vaelib.datasets.load does, they are binarized batch by batch"
+            "vaelib.data.load does, they are binarized batch by batch"
         )
     if images.ndim != 2 or images.shape[1] != pixels or not len(images):
         raise ValueError(

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Generator, Tensor
 
-from vaelib import checkpoint, datasets, evaluation
+from vaelib import checkpoint, data, evaluation
 from vaelib.binarization import by_threshold, freeze
 
 SAMPLES = 5000
@@ -31,7 +31,7 @@ def binarized_test_images(seed: int = BINARIZATION_SEED) -> UInt8[Tensor, "image
 
     Raises `JudgeError` if they are not, bit for bit, those that all results were measured on.
     """
-    images = freeze(datasets.load("mnist", "test").images, Generator().manual_seed(seed))
+    images = freeze(data.load("mnist", "test").images, Generator().manual_seed(seed))
     found = hashlib.sha256(images.numpy().tobytes()).hexdigest()
     if found != BINARIZATION_SHA256:
         raise JudgeError(

@@ -35,7 +35,7 @@ from benchmarks.published.judge import (
 )
 from benchmarks.published.recipes import RECIPES, Recipe
 from benchmarks.timing import facts
-from vaelib import checkpoint, datasets, vae
+from vaelib import checkpoint, data, vae
 from vaelib.binarization import dynamically
 from vaelib.initialization import pixel_log_odds
 from vaelib.training import History, to_zero, train
@@ -231,7 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    images = datasets.load("mnist", "train").images
+    images = data.load("mnist", "train").images
     try:
         binarized_test_images()  # before anything is trained: are they what they should be?
     except JudgeError as error:

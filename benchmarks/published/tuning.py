@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.published.recipes import RECIPES, Recipe
 from benchmarks.published.reproduce import BUILD, Clock, build, describe, fit_model
-from vaelib import datasets
+from vaelib import data
 from vaelib.binarization import freeze
 from vaelib.elbo import elbo
 from vaelib.evaluation import score
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     if options.threads:
         torch.set_num_threads(options.threads)
-    found = validate(recipe, datasets.load("mnist", "train").images, options.seed, **levers)
+    found = validate(recipe, data.load("mnist", "train").images, options.seed, **levers)
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "tuning.jsonl").open("a") as lines:
         tried = {"recipe": describe(recipe), "seed": options.seed} | levers | found

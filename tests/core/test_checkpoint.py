@@ -1,0 +1,256 @@
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from test_datasets import TestFuzz as Fuzz
+from torch import nn
+
+from vaelib import checkpoint, vae
+from vaelib.decoder import Decoder
+from vaelib.files import digest
+
+
+def write(path, tensors, metadata):
+    """A file as `save` writes it, with these contents and the checksum that they have."""
+    texts = [metadata.get(name, "") for name in checkpoint.DESCRIPTION]
+    save_file(tensors, path, metadata | {"sha256": digest(tensors, *texts)})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [vae.dense(), vae.dense(hidden=40, latent=3, activation="relu"), vae.convolutional(latent=7)],
+)
+def test_what_is_saved_comes_back_the_same(model, tmp_path, generator):
+    path = checkpoint.save(model, tmp_path / "new folder" / "model.safetensors")
+    again = checkpoint.load(path)
+    code = torch.randn(3, model.latent, generator=generator)
+    image = torch.rand(3, 784, generator=generator)
+    assert torch.equal(again.decoder(code), model.decoder(code))
+    assert torch.equal(again.encoder(image).log_std, model.encoder(image).log_std)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_scraps(tmp_path, monkeypatch):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    before = path.read_bytes()
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save(vae.dense(hidden=8), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_network_that_cannot_be_rebuilt_is_not_saved(tmp_path):
+    class Mine(nn.Module):
+        latent, pixels, settings = 5, 784, {}
+
+    with pytest.raises(checkpoint.CheckpointError, match="Mine"):
+        checkpoint.save(vae.VAE(Mine(), Decoder()), tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stranger_of_the_same_name_is_not_taken_for_ours(tmp_path):
+    encoder = type("Encoder", (nn.Module,), {"latent": 5, "pixels": 784, "settings": {}})()
+    with pytest.raises(checkpoint.CheckpointError, match="can be saved by name"):
+        checkpoint.save(vae.VAE(encoder, Decoder()), tmp_path / "model.safetensors")
+
+
+def test_precision_survives_and_the_global_generator_is_left_alone(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4).double(), tmp_path / "model.safetensors")
+    state = torch.random.get_rng_state()
+    assert next(checkpoint.load(path).parameters()).dtype == torch.float64
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": "{}"},
+        {"encoder": "not json"},
+        {"encoder": '{"kind": "Encoder", "extra": 1}'},
+        {"encoder": '{"kind": "Encoder", "activation": "gelu"}'},
+        {"encoder": '{"kind": "Encoder", "latent": 9}'},
+        {"decoder": '{"kind": "Unknown"}'},
+        {"trained_steps": "many"},
+    ],
+)
+@pytest.mark.usefixtures("as_users_run")
+def test_metadata_that_describes_no_vae_is_refused(tmp_path, change):
+    model = vae.dense(hidden=4)
+    described = {
+        "format": checkpoint.FORMAT,
+        "encoder": '{"kind": "Encoder", "hidden": 4}',
+        "decoder": '{"kind": "Decoder", "hidden": 4}',
+        "trained_steps": "0",
+    }
+    path = tmp_path / "model.safetensors"
+    write(path, model.state_dict(), described)
+    checkpoint.load(path)
+    write(path, model.state_dict(), described | change)
+    with pytest.raises(checkpoint.CheckpointError):
+        checkpoint.load(path)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    missing = tmp_path / "missing.safetensors"
+    with pytest.raises(checkpoint.CheckpointError, match="there is no file"):
+        checkpoint.load(missing)
+    pickled = tmp_path / "model.pt"
+    pickled.write_bytes(pickle.dumps({"weights": [1, 2]}))
+    with pytest.raises(checkpoint.CheckpointError, match=r"is a pickle.*can run any code"):
+        checkpoint.load(pickled)
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"w": torch.zeros(2)}, foreign)
+    with pytest.raises(checkpoint.CheckpointError, match="has format None; this version reads"):
+        checkpoint.load(foreign)
+
+
+def test_what_differs_is_said_by_name_and_shape(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    write(path, tensors, metadata | {"encoder": '{"kind": "Encoder", "hidden": 5}'})
+    with pytest.raises(checkpoint.CheckpointError, match="does not fit its own architecture") as e:
+        checkpoint.load(path)
+    assert "encoder.mean.weight has shape (5, 4), expected (5, 5)" in str(e.value)
+    assert "decoder" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.encoder.settings.update(hidden=5),
+        lambda model: model.encoder.hidden.append(nn.BatchNorm1d(4)),
+        lambda model: model.decoder.hidden.append(nn.Dropout()),
+    ],
+)
+def test_nothing_is_saved_that_could_not_be_loaded(tmp_path, change):
+    model = vae.dense(hidden=4)
+    change(model)
+    with pytest.raises(checkpoint.CheckpointError, match="is not what its settings say"):
+        checkpoint.save(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loaded_model_remembers_that_it_was_trained(tmp_path):
+    model = vae.dense(hidden=4)
+    model.trained_steps = 77
+    assert checkpoint.load(checkpoint.save(model, tmp_path / "m")).trained_steps == 77
+
+
+def test_saving_to_a_link_writes_through_it(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    checkpoint.save(vae.dense(hidden=4), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").is_file()
+
+
+def test_missing_and_unexpected_weights_are_named(tmp_path):
+    model = vae.dense(hidden=4)
+    path = checkpoint.save(model, tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    tensors["decoder.logits.wait"] = tensors.pop("decoder.logits.weight")
+    tensors["encoder.mean.bias"] = tensors["encoder.mean.bias"].double()
+    write(path, tensors, metadata)
+    with pytest.raises(checkpoint.CheckpointError) as caught:
+        checkpoint.load(path)
+    assert "decoder.logits.weight is missing" in str(caught.value)
+    assert "decoder.logits.wait is not expected" in str(caught.value)
+    assert "weights of different types: torch.float32, torch.float64" in str(caught.value)
+
+
+def test_another_version_of_the_format_is_named(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    write(path, tensors, metadata | {"format": "vaelib 9"})
+    with pytest.raises(checkpoint.CheckpointError, match="format 'vaelib 9'; this version reads"):
+        checkpoint.load(path)
+
+
+def test_a_giant_that_the_metadata_describes_is_refused_before_it_is_built(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    tensors, metadata = checkpoint._read(path)
+    giant = json.dumps({"kind": "Encoder", "hidden": 10**12, "latent": 5})
+    write(path, tensors, metadata | {"encoder": giant})
+    with pytest.raises(checkpoint.CheckpointError, match=r"expected \(1000000000000, 784\)"):
+        checkpoint.load(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch.save", "old torch.save"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_pickle_is_refused_with_the_reason_and_never_opened(tmp_path, monkeypatch, kind, suffix):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"model{suffix}"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Evil()))
+    else:
+        torch.save(Evil(), path, _use_new_zipfile_serialization=kind == "torch.save")
+    with pytest.raises(checkpoint.CheckpointError, match=r"is a pickle.*can run any code"):
+        checkpoint.load(path)
+    assert not Path("pwned").exists()
+
+
+def test_a_run_brings_its_tensors_and_settings(tmp_path):
+    model = vae.dense(hidden=4)
+    tensors = {"order": torch.arange(3), "empty": torch.zeros(0, 2)}
+    path = checkpoint.save(model, tmp_path / "r", tensors=tensors, settings={"rate": 1e-3, "n": 2})
+    run = checkpoint.load_run(path)
+    assert run.settings == {"rate": 1e-3, "n": 2}
+    assert run.tensors.keys() == tensors.keys()
+    assert all(torch.equal(run.tensors[name], tensors[name]) for name in tensors)
+    assert torch.equal(run.vae.decoder.logits.weight, model.decoder.logits.weight)
+    assert all(parameter.requires_grad for parameter in run.vae.parameters())
+
+
+def test_what_is_loaded_does_not_hold_on_to_the_file(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=4), tmp_path / "model.safetensors")
+    model = checkpoint.load(path)
+    before = model.decoder.logits.weight.clone()
+    path.write_bytes(bytes(path.stat().st_size))
+    assert torch.equal(model.decoder.logits.weight, before)
+
+
+def test_700_damaged_files_are_refused_or_read_as_they_were(tmp_path):
+    path = checkpoint.save(
+        vae.dense(pixels=9, hidden=4, latent=2),
+        tmp_path / "folder" / "model.safetensors",
+        tensors={"step": torch.tensor(3)},
+    )
+
+    def load():
+        run = checkpoint.load_run(path)
+        return [*run.vae.state_dict().values(), *run.tensors.values()]
+
+    Fuzz().survive(path, load, load(), checkpoint.CheckpointError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork and no SIGKILL")
+def test_200_kills_during_saving_leave_the_old_or_the_new_file_whole():
+    command = [sys.executable, "-m", "benchmarks.kill_during_save", "--times", "200"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["kills"] == 200
+    assert result["old"] + result["new"] == 200
+    assert min(result["old"], result["new"], result["while_writing"]) > 10
+
+
+def test_what_a_killed_process_left_is_swept_away_once_it_is_old(tmp_path):
+    path = tmp_path / "model.safetensors"
+    young, old = (tmp_path / f".model.safetensors.{pid}.partial" for pid in (1, 2))
+    young.touch()
+    old.touch()
+    os.utime(old, (1e9, 1e9))
+    checkpoint.save(vae.dense(hidden=4), path)
+    assert young.exists()
+    assert not old.exists()

@@ -1,0 +1,369 @@
+"""The harness of the published numbers: recipes, clock, trainer and judge, on small things."""
+
+import itertools
+import json
+import sys
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Generator
+
+from benchmarks.published import judge as judging
+from benchmarks.published import reproduce as published
+from benchmarks.published import tuning
+from benchmarks.published.recipes import RECIPES
+from vaelib import binarization, checkpoint, data, vae
+from vaelib.binarization import freeze
+from vaelib.data import store
+from vaelib.elbo import elbo
+from vaelib.evaluation import score
+
+
+@pytest.fixture
+def recipe():
+    return replace(RECIPES["one-layer"], hidden=20, latent=3, epochs=4, batch_size=20)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds_a_model_that_can_be_kept(name, pixels, tmp_path):
+    model = published.build(RECIPES[name], pixels, Generator().manual_seed(0))
+    again = checkpoint.load(checkpoint.save(model, tmp_path / "model.safetensors"))
+    assert again.latent == RECIPES[name].latent
+    bias = model.decoder.logits.bias
+    assert bias.abs().max() > 0, "biases begin at the pixels' log-odds"
+    json.dumps(published.describe(RECIPES[name]))
+
+
+def test_the_papers_own_network_is_as_the_paper_has_it():
+    recipe = RECIPES["iwae-network"]
+    model = published.build(recipe, torch.zeros(2, 784, dtype=torch.uint8), Generator())
+    shapes = [tuple(value.shape) for value in model.parameters() if value.ndim == 2]
+    encoder = [(200, 784), (200, 200), (50, 200), (50, 200)]
+    assert shapes == [*encoder, (200, 50), (200, 200), (784, 200)]
+    assert recipe.activation == "tanh"
+
+
+class TestClock:
+    def test_a_pause_costs_nothing(self):
+        clock = published.Clock()
+        clock.pause(lambda: time.sleep(0.3))
+        assert clock.read()[0] < 0.2
+        time.sleep(0.3)
+        assert clock.read()[0] >= 0.3
+
+
+class TestFit:
+    def test_a_seed_gives_one_checkpoint_and_snapshots_on_the_way(self, recipe, pixels, tmp_path):
+        run = published.fit(recipe, pixels, 3, tmp_path, "tiny")
+        again = published.fit(recipe, pixels, 3, tmp_path, "again")
+        weights = [checkpoint.load(r["checkpoint"]).state_dict() for r in (run, again)]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+        epochs, minutes, _ = zip(*run["snapshots"], strict=True)
+        assert len(minutes) == 4, "no more than one an epoch"
+        assert list(minutes) == sorted(minutes)
+        assert (epochs[0], epochs[-1]) == (1, recipe.epochs)
+        assert 0 < minutes[0] < minutes[-1] <= run["minutes"]
+        last = checkpoint.load(run["snapshots"][-1][2]).state_dict()
+        assert all(torch.equal(last[name], weights[0][name]) for name in last)
+        first = checkpoint.load(run["snapshots"][0][2]).state_dict()
+        assert not all(torch.equal(last[name], first[name]) for name in last)
+
+    @pytest.mark.parametrize(("minutes", "epochs"), [(0.5, 3), (2, 12), (0.1, 1), (1e-9, 1)])
+    def test_minutes_become_epochs(self, recipe, pixels, monkeypatch, minutes, epochs):
+        """By a clock on which a twentieth of an epoch takes half a second."""
+        ticks = itertools.count()
+        clock = SimpleNamespace(perf_counter=lambda: 0.5 * next(ticks))
+        monkeypatch.setattr(published, "time", clock)
+        assert published.epochs_within(minutes, recipe, pixels.repeat(20, 1)) == epochs
+
+
+class TestJudge:
+    def test_scores_what_the_file_holds(self, pixels, tmp_path):
+        model = vae.dense(hidden=20, generator=Generator().manual_seed(0))
+        path = checkpoint.save(model, tmp_path / "model.safetensors")
+        images = freeze(pixels, Generator().manual_seed(1))
+        found = judging.judge(str(path), images, samples=50)
+        expected = score(model, images, protocol="static", samples=50)
+        assert found["negative_log_likelihood"] == -expected.log_evidence.mean().item()
+        assert found["negative_elbo"] == -expected.elbo.mean().item()
+        assert (found["images"], found["samples"]) == (60, 50)
+        assert found["negative_log_likelihood"] < found["negative_elbo"]
+
+    def test_refuses_other_images_than_all_were_judged_by(self, monkeypatch, pixels):
+        other = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
+        monkeypatch.setattr(judging.data, "load", lambda *_: other)
+        with pytest.raises(judging.JudgeError, match=r"have SHA-256 .*, expected 9e5b"):
+            judging.binarized_test_images()
+
+    def test_the_committed_seed_gives_the_committed_images(self):
+        if store.choose().name != "mnist":
+            pytest.skip("MNIST is not on this machine")
+        images = judging.binarized_test_images()
+        assert images.shape == (10_000, 784)
+        assert set(images.unique().tolist()) == {0, 255}
+        with pytest.raises(judging.JudgeError, match="another seed"):
+            judging.binarized_test_images(1)
+
+
+def test_a_summary_has_mean_spread_and_the_longest_training():
+    rows = [
+        {"negative_log_likelihood": value, "negative_elbo": value + 3, "minutes": value / 20}
+        for value in (86.0, 87.0, 88.5)
+    ]
+    found = published.summary(rows)
+    assert found["seeds"] == 3
+    assert found["negative_log_likelihood"] == {"mean": 87.167, "std": 1.258, "greatest": 88.5}
+    assert found["minutes"]["greatest"] == 4.425
+    assert published.summary(rows[:1])["negative_elbo"]["std"] is None
+
+
+@pytest.fixture
+def small_world(recipe, pixels, tmp_path, monkeypatch):
+    """The whole command on sixty images, with a judge that takes five samples."""
+    images = freeze(pixels, Generator().manual_seed(1))
+    some = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
+    monkeypatch.setitem(published.RECIPES, "one-layer", recipe)
+    monkeypatch.setattr(published.data, "load", lambda *_: some)
+    monkeypatch.setattr(published, "binarized_test_images", lambda: images)
+    monkeypatch.setattr(published, "BUILD", tmp_path / "build")
+    script = tmp_path / "judge.py"
+    script.write_text(
+        "import json, sys\n"
+        "from vaelib import checkpoint\n"
+        "vae = checkpoint.load(sys.argv[1])\n"
+        "print(json.dumps({'negative_log_likelihood': 100.0 + vae.latent, 'negative_elbo': 105.0}))"
+    )
+    monkeypatch.setattr(published, "JUDGE", [sys.executable, str(script)])
+    return tmp_path
+
+
+def test_the_command_writes_recipe_runs_and_summary(small_world, capsys):
+    published.main(["one-layer", "--seeds", "2", "--into", str(small_world / "into")])
+    found = json.loads((small_world / "into" / "one-layer.json").read_text())
+    assert [run["seed"] for run in found["runs"]] == [0, 1]
+    assert found["summary"]["negative_log_likelihood"]["mean"] == 103.0
+    assert found["recipe"]["objective"] == "path_derivative"
+    assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
+    for run in found["runs"]:
+        assert len(run["curve"]) == 4
+        assert all(nats > 0 for _, _, nats in run["curve"])
+    left = sorted(path.name for path in (small_world / "build").iterdir())
+    assert left == ["one-layer-0.safetensors", "one-layer-1.safetensors"]
+    assert "seed 1: 4 epochs" in capsys.readouterr().out
+
+
+def test_other_epochs_than_the_recipes_are_written_as_they_were(small_world):
+    published.main(["one-layer", "--seeds", "1", "--epochs", "2", "--into", str(small_world)])
+    found = json.loads((small_world / "one-layer.json").read_text())
+    assert found["recipe"]["epochs"] == found["runs"][0]["epochs"] == 2
+
+
+def test_a_seed_that_is_done_is_kept_when_the_next_one_fails(small_world, monkeypatch):
+    fit = published.fit
+
+    def failing(recipe, images, seed, *rest):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return fit(recipe, images, seed, *rest)
+
+    monkeypatch.setattr(published, "fit", failing)
+    with pytest.raises(KeyboardInterrupt):
+        published.main(["one-layer", "--seeds", "2", "--into", str(small_world)])
+    found = json.loads((small_world / "one-layer.json").read_text())
+    assert [run["seed"] for run in found["runs"]] == [0]
+
+
+def test_further_seeds_are_added_to_those_of_the_same_recipe(small_world, recipe, monkeypatch):
+    command = ["one-layer", "--into", str(small_world), "--seeds", "1"]
+    path = small_world / "one-layer.json"
+    published.main([*command, "--first", "2"])
+    published.main([*command, "--first", "0", "--add"])
+    found = json.loads(path.read_text())
+    assert [run["seed"] for run in found["runs"]] == [0, 2]
+    assert found["summary"]["seeds"] == 2
+    published.main([*command, "--first", "2", "--add"])
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 2], "not twice"
+    monkeypatch.setitem(published.RECIPES, "one-layer", replace(recipe, epochs=5))
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match="runs of another recipe; without --add"):
+        published.main([*command, "--first", "1", "--add"])
+    assert path.read_bytes() == before
+    published.main([*command, "--first", "1"])
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [1]
+
+
+COMMITTED = published.HOME / "benchmarks" / "published"
+OTHERS = ("longer", "shorter", "fresh")
+RESULTS = sorted((COMMITTED / "results").glob("*.json"))
+LITERATURE = json.loads((COMMITTED / "literature.json").read_text())
+
+
+@pytest.fixture(params=RESULTS, ids=lambda path: path.stem)
+def result(request):
+    return request.param.stem, json.loads(request.param.read_text())
+
+
+class TestCommittedResults:
+    def test_the_recipe_is_the_one_in_the_table(self, result):
+        name, found = result
+        assert found["recipe"] == json.loads(json.dumps(published.describe(RECIPES[name])))
+
+    def test_the_summary_is_that_of_at_least_three_seeds_judged_alike(self, result):
+        _, found = result
+        assert len({run["seed"] for run in found["runs"]}) == len(found["runs"]) >= 3
+        assert found["summary"] == published.summary(found["runs"])
+        assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
+        for run in found["runs"]:
+            assert (run["images"], run["samples"]) == (10_000, 5000)
+            assert run["negative_log_likelihood"] < run["negative_elbo"]
+
+    def test_the_curve_falls_to_near_the_judged_number(self, result):
+        for run in result[1]["runs"]:
+            epochs, minutes, nats = zip(*run["curve"], strict=True)
+            assert list(epochs) == sorted(set(epochs))
+            assert list(minutes) == sorted(minutes)
+            assert epochs[-1] == run["epochs"]
+            assert minutes[-1] == pytest.approx(run["minutes"], abs=0.01)
+            assert nats[0] > nats[-1] + 5
+            assert abs(nats[-1] - run["negative_log_likelihood"]) < 5, "a tenth of the images"
+
+    @pytest.mark.parametrize(
+        "path",
+        [path for path in sorted(COMMITTED.rglob("*.json")) if path.parent.name in OTHERS],
+        ids=lambda path: f"{path.parent.name}/{path.stem}",
+    )
+    def test_other_runs_are_of_a_recipe_but_for_the_epochs(self, path):
+        found = json.loads(path.read_text())
+        recipe = replace(RECIPES[path.stem], epochs=found["recipe"]["epochs"])
+        assert found["recipe"] == json.loads(json.dumps(published.describe(recipe)))
+        assert found["summary"] == published.summary(found["runs"])
+        assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
+
+    @pytest.mark.parametrize("kind", ["negative_log_likelihood", "negative_elbo"])
+    def test_a_fresh_seed_falls_within_the_stated_spread(self, kind):
+        for path in (COMMITTED / "fresh").glob("*.json"):
+            (run,) = json.loads(path.read_text())["runs"]
+            stated = json.loads((COMMITTED / "results" / path.name).read_text())
+            assert run["seed"] not in {row["seed"] for row in stated["runs"]}
+            found = stated["summary"][kind]
+            assert abs(run[kind] - found["mean"]) <= 2 * found["std"]
+
+
+class TestLiterature:
+    def test_has_what_a_recipe_is_set_beside(self):
+        known = {
+            (row["negative_log_likelihood"], row["negative_elbo"], row["protocol"])
+            for row in LITERATURE
+        }
+        for recipe in RECIPES.values():
+            for figure in recipe.published:
+                numbers = (figure.negative_log_likelihood, figure.negative_elbo)
+                assert (*numbers, "dynamic") in known, figure
+
+    def test_every_number_has_a_protocol_and_a_source_to_follow(self):
+        for row in LITERATURE:
+            assert row["protocol"] in binarization.PROTOCOLS, row
+            assert row["source"]
+            assert row["links"]
+            assert all(link.startswith("https://") for link in row["links"]), row
+            assert (
+                row["negative_elbo"] is None
+                or row["negative_elbo"] > (row["negative_log_likelihood"])
+            ), "a bound cannot be better than what it bounds"
+
+    def test_protocols_do_not_share_a_setting(self):
+        protocols = {(row["setting"], row["protocol"]) for row in LITERATURE}
+        assert len(protocols) == len({setting for setting, _ in protocols})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["unknown"],
+        *(["one-layer", name, "0"] for name in ("--seeds", "--epochs", "--minutes")),
+        ["one-layer", "--epochs", "3", "--minutes", "1"],
+    ],
+)
+def test_wrong_arguments_are_explained(wrong, capsys):
+    with pytest.raises(SystemExit):
+        published.main(wrong)
+    said = capsys.readouterr().err
+    assert {1: "invalid choice", 3: "at least one seed", 5: "not allowed with"}[len(wrong)] in said
+
+
+class TestTuning:
+    def test_a_change_is_one_field(self):
+        recipe = RECIPES["one-layer"]
+        found = tuning.changed(
+            recipe, ["epochs=7", "hidden=[30, 20]", "activation=tanh", "objective=elbo"]
+        )
+        assert (found.epochs, found.hidden, found.activation) == (7, [30, 20], "tanh")
+        assert found.objective is elbo
+        assert replace(found, epochs=1) == replace(
+            recipe, epochs=1, hidden=[30, 20], activation="tanh", objective=elbo
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ("epochs", "expected changes like epochs=20, got 'epochs'"),
+            ("depth=3", "there is about, hidden, latent"),
+            ("objective=iwae", "no objective is called 'iwae'"),
+        ],
+    )
+    def test_a_change_that_is_none_is_explained(self, change, said, capsys):
+        with pytest.raises(SystemExit):
+            tuning.main(["one-layer", "--threads", "1", change])
+        assert said in capsys.readouterr().err
+
+    def test_trains_on_some_images_and_scores_on_others(self, recipe, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        seen = {}
+        fit_model, scored = tuning.fit_model, tuning.score
+
+        def fit(recipe, model, images, generator):
+            seen["training"] = images
+            return fit_model(recipe, model, images, generator)
+
+        def judge(model, images, **settings):
+            seen["validation"] = images
+            return scored(model, images, **settings)
+
+        monkeypatch.setattr(tuning, "fit_model", fit)
+        monkeypatch.setattr(tuning, "score", judge)
+        found = tuning.validate(recipe, pixels)
+        assert torch.equal(seen["training"], pixels[:40])
+        assert torch.equal(seen["validation"], freeze(pixels[40:], Generator().manual_seed(0)))
+        assert found["negative_log_likelihood"] < found["negative_elbo"]
+
+    def test_each_lever_changes_what_is_scored(self, recipe, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        steps, fit_model = [], tuning.fit_model
+
+        def fit(recipe, model, images, generator, **settings):
+            steps.append((recipe.objective.__qualname__, settings.get("schedule", "falling")))
+            return fit_model(recipe, model, images, generator, **settings)
+
+        monkeypatch.setattr(tuning, "fit_model", fit)
+        levers = [{}, {"warm_up_epochs": 2}, {"average": 0.5}, {"constant_rate": True}]
+        scores = [
+            tuning.validate(recipe, pixels, **lever)["negative_log_likelihood"] for lever in levers
+        ]
+        assert len(set(scores)) == 4
+        assert steps[1] == ("warm_up(4, path_derivative)", "falling")
+        assert [schedule for _, schedule in steps] == ["falling", "falling", "falling", None]
+
+    def test_an_average_without_memory_is_the_last_step(self, recipe, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        name = "negative_log_likelihood"
+        last = tuning.validate(recipe, pixels)[name]
+        assert tuning.validate(recipe, pixels, average=1e-12)[name] == pytest.approx(last)
+
+    @pytest.mark.parametrize("lever", [["--average", "1"], ["--warm-up", "-1"]])
+    def test_a_lever_out_of_range_is_explained(self, lever, capsys):
+        with pytest.raises(SystemExit):
+            tuning.main(["one-layer", *lever])
+        assert "a decay from 0 up to below 1" in capsys.readouterr().err

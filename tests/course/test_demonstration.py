@@ -1,0 +1,75 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from vaelib import data, training
+from vaelib.course import demonstration
+from vaelib.data import store
+
+
+@pytest.fixture
+def small(fresh, digits, monkeypatch):
+    """A cache of one's own, a data set of 2,000 digits, and a count of trainings."""
+    some = data.Dataset(digits, torch.zeros(len(digits), dtype=torch.uint8), "mnist")
+    monkeypatch.setattr(data, "load", lambda split: some)
+    trained = []
+
+    def count(*arguments, **settings):
+        trained.append(settings)
+        return training.train(*arguments, **settings)
+
+    monkeypatch.setattr(demonstration, "train", count)
+    return trained
+
+
+def equal(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_it_is_trained_once_and_kept(small):
+    first = demonstration.model()
+    assert equal(first, demonstration.model())
+    assert len(small) == 1
+    assert store.demonstration_file("mnist").is_file()
+    assert store.demonstration_file("mnist").is_relative_to(store.cache_folder())
+
+
+def test_it_has_learnt_something(small, digits):
+    model = demonstration.model()
+    assert -training.mean_terms(model, digits).bound < 230 < 543
+
+
+def test_a_damaged_file_is_replaced(small):
+    first = demonstration.model()
+    store.demonstration_file("mnist").write_bytes(b"\x00" * 100)
+    assert equal(first, demonstration.model())
+    assert len(small) == 2
+    assert equal(first, demonstration.model())
+    assert len(small) == 2
+
+
+def test_data_sets_have_models_of_their_own():
+    assert store.demonstration_file("mnist") != store.demonstration_file("glyphs")
+
+
+def test_a_cache_that_cannot_be_written_costs_time_and_a_warning(small, fresh):
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.write_text("a file where the folder should be")
+    with pytest.warns(UserWarning, match="cannot be kept in"):
+        model = demonstration.model()
+    assert model.trained_steps == 60
+
+
+def test_the_command_makes_it_and_says_so_once(fresh):
+    environment = {**os.environ, "VAELIB_OFFLINE": "1", "PYTHONPATH": "", "MPLBACKEND": "agg"}
+    command = [sys.executable, "-m", "vaelib.course.demonstration"]
+    place = store.demonstration_file("glyphs")
+    place.parent.mkdir(parents=True)
+    first = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert place.is_file()
+    assert "Training a small model" in first.stderr
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "Training" not in again.stderr

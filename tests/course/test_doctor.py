@@ -1,0 +1,214 @@
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from importlib import metadata
+from pathlib import Path
+
+import jupyter_client.kernelspec
+import psutil
+import pytest
+import torch
+
+from vaelib import __main__ as command
+from vaelib.course import doctor
+from vaelib.course.doctor import Finding
+from vaelib.data import store
+
+
+def test_a_line_says_ok_or_fail_and_what_to_do():
+    assert str(Finding("memory", "8 GB free")) == "OK    memory     8 GB free"
+    failed = str(Finding("memory", "1 GB free", "close something"))
+    assert failed == "FAIL  memory     1 GB free\n      → close something"
+
+
+def test_python_is_compared_with_the_oldest_supported(monkeypatch):
+    assert not doctor.python().advice
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 9, 1))
+    assert "install Python 3.10 or newer" in doctor.python().advice
+
+
+def test_the_oldest_python_is_the_one_that_is_declared():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'requires-python = ">={".".join(map(str, doctor.OLDEST_PYTHON))}"' in text
+
+
+def test_each_requirement_is_there_and_new_enough():
+    found = list(doctor.requirements())
+    names = {finding.found.split()[0] for finding in found}
+    assert {"torch", "jupyterlab", "ipywidgets", "safetensors"} <= names
+    assert "pytest" not in names, "what developers need is not looked for"
+    assert not [finding for finding in found if finding.advice]
+
+
+def test_old_and_missing_packages_are_named_with_the_command_that_mends():
+    def installed(name):
+        if name == "numpy":
+            raise metadata.PackageNotFoundError(name)
+        return {"torch": "2.0.1", "matplotlib": "3.99.0rc1"}.get(name, metadata.version(name))
+
+    found = {line.found.split()[0]: line for line in doctor.requirements(installed)}
+    assert found["torch"].found == "torch 2.0.1, needed >=2.4"
+    assert found["torch"].advice == 'python -m pip install "torch>=2.4"'
+    assert found["numpy"].found == "numpy is not installed"
+    assert not found["matplotlib"].advice, "a pre-release that is new enough will do"
+
+
+@pytest.mark.parametrize(("free", "fails"), [(1.9e9, True), (2.1e9, False)])
+def test_memory(monkeypatch, free, fails):
+    Facts = namedtuple("Facts", "available total")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Facts(free, 8e9))
+    found = doctor.memory([])
+    assert found.found == f"{free / 1e9:.1f} of 8.0 GB free"
+    assert ("until 2 GB are free" in found.advice) == fails
+
+
+@pytest.mark.parametrize(("used", "fails"), [(2, False), (3, True)])
+def test_threads(monkeypatch, used, fails):
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: used)
+    found = doctor.threads()
+    assert ("set OMP_NUM_THREADS=2" in found.advice) == fails
+
+
+class TestKernel:
+    def test_the_one_that_the_tests_run_with(self):
+        assert doctor.kernel() == Finding("kernel", "python3 is this Python")
+
+    def test_another_python(self, monkeypatch, tmp_path):
+        other = tmp_path / "python"
+        other.write_text("")
+        spec = namedtuple("Spec", "argv")([str(other), "-m", "ipykernel"])
+        manager = jupyter_client.kernelspec.KernelSpecManager
+        monkeypatch.setattr(manager, "get_kernel_spec", lambda *_: spec)
+        found = doctor.kernel()
+        assert found.found.startswith("python3 is another Python")
+        assert "ipykernel install" in found.advice
+
+    def test_one_whose_python_is_gone(self, monkeypatch, tmp_path):
+        spec = namedtuple("Spec", "argv")([str(tmp_path / "gone"), "-m", "ipykernel"])
+        manager = jupyter_client.kernelspec.KernelSpecManager
+        monkeypatch.setattr(manager, "get_kernel_spec", lambda *_: spec)
+        assert "ipykernel install" in doctor.kernel().advice
+
+    def test_none(self, monkeypatch):
+        def missing(*_):
+            raise jupyter_client.kernelspec.NoSuchKernel("python3")
+
+        manager = jupyter_client.kernelspec.KernelSpecManager
+        monkeypatch.setattr(manager, "get_kernel_spec", missing)
+        assert doctor.kernel().found == "python3 is not there"
+
+
+class TestData:
+    def test_sound_files(self, root):
+        assert doctor.data() == Finding("data", f"mnist in {root}, all files verified")
+
+    def test_a_damaged_file_is_named(self, root):
+        file = next(root.rglob("train-images*"))
+        file.write_bytes(file.read_bytes()[:-9])
+        found = doctor.data()
+        assert "damaged" in found.found
+        assert file.name in found.advice
+
+    def test_none(self, fresh, monkeypatch, tmp_path):
+        cache = doctor._short(store.cache_folder())
+        assert f"mnist is not in {cache} (the cache);" in doctor.data().found
+        assert "python -m vaelib data prefetch mnist" in doctor.data().advice
+        monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "gone"))
+        assert f"not in {tmp_path / 'gone'} (VAELIB_DATA) nor in " in doctor.data().found
+
+    def test_a_folder_too_deep_is_seen(self, root, monkeypatch):
+        monkeypatch.setenv("VAELIB_DATA", str(root / "MNIST" / "raw"))
+        assert f"But {root} has it: set VAELIB_DATA to that." in doctor.data().advice
+
+    def test_data_that_are_not_where_they_were_said_to_be(self, root, monkeypatch, tmp_path):
+        monkeypatch.setattr(store, "cache_folder", lambda: root)
+        monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "gone"))
+        assert doctor.data().found.endswith(f"verified; not in {tmp_path / 'gone'} (VAELIB_DATA)")
+
+    def test_the_data_set_that_was_chosen_is_looked_at(self, fresh, monkeypatch):
+        monkeypatch.setenv("VAELIB_DATASET", "glyphs")
+        assert "prefetch glyphs" in doctor.data().advice
+        monkeypatch.setenv("VAELIB_DATASET", "cifar")
+        assert doctor.data().advice.startswith("set it to one of mnist")
+
+    def test_the_home_folder_is_not_told(self, root, monkeypatch):
+        monkeypatch.setattr(doctor.Path, "home", lambda: root.parent)
+        assert doctor.data().found == f"mnist in ~{os.sep}{root.name}, all files verified"
+
+
+class TestTraining:
+    def test_ten_steps_are_timed(self):
+        found = doctor.training()
+        assert found.found.startswith("10 steps, ")
+        assert 300 < float(found.found.split()[-2]) < 800
+
+    def test_a_slow_machine(self, monkeypatch):
+        monkeypatch.setattr(doctor, "SLOW", 1e12)
+        assert doctor.training().advice.startswith("very slow")
+
+    def test_a_training_that_fails_is_told(self, monkeypatch):
+        def broken(*_, **__):
+            raise RuntimeError("no such instruction")
+
+        monkeypatch.setattr("vaelib.training.train", broken)
+        found = doctor.training()
+        assert found.found == "RuntimeError: no such instruction"
+        assert found.advice
+
+
+def test_the_command_prints_all_and_returns_what_failed(monkeypatch, capsys):
+    def both():
+        yield Finding("memory", "fine")
+        yield Finding("data", "gone", "get it")
+
+    monkeypatch.setattr(doctor, "findings", both)
+    assert command.main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "→ get it" in printed
+    assert "1 to mend" in printed
+    monkeypatch.setattr(doctor, "findings", lambda: [Finding("memory", "fine")])
+    assert command.main(["doctor"]) == 0
+    assert "All is well" in capsys.readouterr().out
+
+
+def test_it_runs_as_a_student_types_it(root):
+    done = subprocess.run(
+        [sys.executable, "-m", "vaelib", "doctor"], capture_output=True, text=True, timeout=120
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("vaelib ")
+    (training,) = (line for line in lines if line[4:].strip().startswith("training"))
+    assert "10 steps, " in training, done.stdout + done.stderr
+    assert [line.split()[1] for line in lines if line.startswith("OK    Python")] == ["Python"]
+
+
+@pytest.mark.parametrize(
+    "missing", ["psutil", "torch", "packaging", "jupyter_client", "torchvision"]
+)
+def test_it_says_fail_where_something_cannot_be_imported(missing):
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; from vaelib import doctor; "
+        "sys.exit(doctor.main())"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}  # a Windows pipe, without an arrow
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment, timeout=120
+    )
+    said = done.stdout.decode("cp1252")
+    assert done.returncode == 1, done.stderr
+    assert not done.stderr
+    assert "FAIL" in said
+    assert missing in said.partition("FAIL")[2]
+    assert "to mend" in said
+
+
+@pytest.mark.parametrize(("limit", "fails"), [("1073741824\n", True), ("max\n", False)])
+def test_memory_is_what_a_container_may_use(monkeypatch, tmp_path, limit, fails):
+    Facts = namedtuple("Facts", "available total")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Facts(200e9, 256e9))
+    (tmp_path / "memory.max").write_text(limit)
+    found = doctor.memory([tmp_path / "memory.max", tmp_path / "not there"])
+    assert bool(found.advice) == fails
+    assert found.found == ("1.1 of 1.1 GB free" if fails else "200.0 of 256.0 GB free")

@@ -1,0 +1,149 @@
+"""The two lists of what the course needs, in pyproject.toml and environment.yml, agree."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+HOME = Path(__file__).parents[2]
+CONDA_NAMES = {"torch": "pytorch-cpu"}
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@pytest.fixture
+def project():
+    return tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture
+def environment():
+    return yaml.safe_load((HOME / "environment.yml").read_text())
+
+
+def bounds(requirements):
+    pattern = re.compile(r"^([A-Za-z0-9_.-]+)\s*(.*)$")
+    return dict(pattern.match(requirement).groups() for requirement in requirements)
+
+
+def conda(environment):
+    return bounds(item for item in environment["dependencies"] if isinstance(item, str))
+
+
+def test_bounds_are_the_same_in_both(project, environment):
+    in_conda = conda(environment)
+    shared = 0
+    for name, bound in bounds(project["dependencies"]).items():
+        name = CONDA_NAMES.get(name, name)
+        if name in in_conda:
+            assert in_conda.pop(name) == bound, name
+            shared += 1
+    assert shared == 7
+    assert in_conda.pop("python") == project["requires-python"]
+    assert set(in_conda) == {"pip"}, "conda lists something that pyproject.toml does not"
+
+
+def test_pip_adds_nbval_and_the_package_itself(project, environment):
+    (pip,) = (item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert "-e ." in pip
+    developers = bounds(project["optional-dependencies"]["dev"])
+    assert f"nbval{developers['nbval']}" in pip
+
+
+def test_every_import_of_the_package_and_the_notebooks_is_declared(project):
+    import nbformat
+
+    sources = [path.read_text(encoding="utf-8") for path in (HOME / "vaelib").rglob("*.py")]
+    for path in (HOME / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        sources += [cell.source for cell in cells if cell.cell_type == "code"]
+    found = re.findall(r"^\s*(?:from|import) (\w+)", "\n".join(sources), re.MULTILINE)
+    named = {"PIL": "pillow", "IPython": "ipython"}
+    found = {named.get(name, name) for name in found}
+    foreign = found - set(sys.stdlib_module_names) - {"vaelib"}
+    assert foreign <= set(bounds(project["dependencies"])), foreign
+    assert "torch" in foreign
+
+
+def test_pre_commit_runs_the_linter_that_ci_runs(project):
+    hooks = yaml.safe_load((HOME / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    pinned = {item for hook in hooks for item in hook["additional_dependencies"]}
+    (ruff,) = (item for item in project["optional-dependencies"]["dev"] if item.startswith("ruff"))
+    assert ruff in pinned
+
+
+def test_the_network_is_forbidden_where_make_offline_says_so():
+    script = """
+import socket, threading, urllib.request
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname(), timeout=5).close()
+socket.getaddrinfo("localhost", 80)
+for attempt in (
+    lambda: socket.create_connection(("192.0.2.1", 80), timeout=5),
+    lambda: socket.getaddrinfo("example.org", 80),
+    lambda: urllib.request.urlopen("http://example.org", timeout=5),
+):
+    try:
+        attempt()
+    except OSError as error:
+        print("forbidden" in str(error))
+"""
+    environment = os.environ | {"PYTHONPATH": str(HOME / "tools" / "offline")}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True"] * 3, done.stderr
+
+
+def test_the_version_is_the_same_wherever_it_is_written():
+    import vaelib
+
+    citation = yaml.safe_load((HOME / "CITATION.cff").read_text())
+    assert citation["version"] == vaelib.__version__
+    assert f"## {vaelib.__version__} " in (HOME / "CHANGELOG.md").read_text()
+
+
+def test_the_issue_form_for_failures_asks_for_the_doctors_text():
+    form = yaml.safe_load((HOME / ".github/ISSUE_TEMPLATE/notebook-fails.yml").read_text())
+    (doctor,) = (field for field in form["body"] if field["id"] == "doctor")
+    assert "python -m vaelib doctor" in doctor["attributes"]["description"]
+    assert doctor["validations"]["required"]
+
+
+def test_the_oldest_versions_are_those_of_every_dependency(project):
+    done = subprocess.run(
+        [sys.executable, str(HOME / "tools" / "oldest.py")], capture_output=True, text=True
+    )
+    expected = [f"{name}=={bound[2:]}.*" for name, bound in bounds(project["dependencies"]).items()]
+    assert done.stdout.split() == expected
+
+
+WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_pin_actions_have_least_permissions_and_a_time_limit(path):
+    text = path.read_text()
+    used = re.findall(r"uses: *(\S+)", text)
+    assert used
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 90
+
+
+def test_workflows_run_make_targets_that_there_are():
+    makefile = (HOME / "Makefile").read_text()
+    called = {
+        target for path in WORKFLOWS for target in re.findall(r"run: make (\w+)", path.read_text())
+    }
+    assert called == {"test", "offline", "links"}
+    for target in called:
+        assert re.search(rf"^{target}: ", makefile, re.MULTILINE)

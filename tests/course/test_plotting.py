@@ -1,0 +1,150 @@
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from vaelib.course import plotting
+
+mpl.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_montage_puts_every_image_where_it_belongs():
+    images = torch.stack([torch.full((4,), value) for value in (0.1, 0.2, 0.3)])
+    sheet = plotting.montage(images, columns=2, margin=1)
+    assert sheet.shape == (5, 5)
+    assert (sheet[:2, :2] == images[0, 0].item()).all()
+    assert (sheet[:2, 3:] == images[1, 0].item()).all()
+    assert (sheet[3:, :2] == images[2, 0].item()).all()
+    assert (sheet[2] == 0).all()
+    assert (sheet[3:, 3:] == 0).all()
+
+
+def test_montage_keeps_rows_of_pixels_as_rows():
+    image = torch.arange(4.0).view(1, 4) / 4
+    assert plotting.montage(image).tolist() == [[0, 0.25], [0.5, 0.75]]
+
+
+@pytest.mark.parametrize(("shape", "columns"), [((0, 784), 10), ((784,), 10), ((2, 784), 0)])
+@pytest.mark.usefixtures("as_users_run")
+def test_a_sheet_needs_images_and_columns(shape, columns):
+    with pytest.raises(ValueError, match="at least one column"):
+        plotting.montage(torch.zeros(shape), columns)
+
+
+def test_images_that_are_not_square_are_refused():
+    with pytest.raises(ValueError, match="square images, got 10 pixels"):
+        plotting.montage(torch.zeros(2, 10))
+
+
+def test_the_strip_shows_ink_dark_on_white(tmp_path):
+    images = torch.zeros(10, 784)
+    images[0] = 1
+    picture = imread(plotting.save_images(images, tmp_path / "build" / "sample.png"))
+    assert picture.shape[:2] == (84, 3 * (10 * 30 - 2))
+    assert (picture[:, :84, :3] == 0).all()
+    assert (picture[:, 90:, :3] == 1).all()
+
+
+def test_rows_carry_their_names_and_images():
+    rows = {"input": torch.zeros(3, 784), "output": torch.ones(3, 784)}
+    figure = plotting.show_rows(rows, title="both")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["input", "output"]
+    assert figure.axes[1].images[0].get_array().max() == 1
+
+
+def test_history_has_a_curve_a_name_and_its_band():
+    axes = plotting.plot_history(
+        {"train": [3.0, 2.0], "test": [4.0, 3.0]}, band=(1.0, 2.0), title="loss"
+    )
+    assert [line.get_label() for line in axes.lines] == ["train", "test"]
+    assert axes.lines[1].get_ydata().tolist() == [4, 3]
+    assert axes.get_xlabel() == "epoch"
+    (patch,) = axes.patches
+    band = patch.get_extents().transformed(axes.transData.inverted()).intervaly
+    assert band == pytest.approx([1, 2])
+    many = plotting.plot_history({str(i): [1.0] for i in range(12)})
+    assert len(many.lines) == 12
+
+
+def test_each_digit_has_its_own_marker_and_entry():
+    codes, labels = torch.randn(20, 2), torch.arange(20) % 10
+    axes = plotting.scatter_codes(codes, labels)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list("0123456789")
+    assert len(axes.collections) == 10
+    shapes = {c.get_paths()[0].vertices.tobytes() for c in axes.collections}
+    assert len(shapes) == 10
+    assert axes.collections[3].get_offsets().data == pytest.approx(codes[labels == 3].numpy())
+
+
+def test_the_architecture_names_its_sizes():
+    figure = plotting.draw_architecture(pixels=784, hidden=500, latent=5)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts.count("784") == texts.count("500") == 2
+    assert "2 × 5" in texts
+
+
+def contrast(colour, opacity=1.0):
+    """Contrast of a colour with white, between 1 and 21, as WCAG 2.2 defines it."""
+    light = torch.tensor(to_rgb(colour), dtype=torch.float64) * opacity + 1 - opacity
+    linear = torch.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (0.05 + linear @ torch.tensor([0.2126, 0.7152, 0.0722]).double()).item()
+
+
+def test_the_contrast_is_that_of_the_guidelines():
+    assert contrast("black") == pytest.approx(21)
+    assert contrast("white") == pytest.approx(1)
+    assert contrast("#767676") == pytest.approx(4.54, abs=0.01)
+    assert contrast("#767676") > 4.5 > contrast("#777777")  # the guidelines' own example
+    assert contrast("black", 0.5) == pytest.approx(contrast("#808080"), rel=0.01)
+
+
+def test_colours_stand_out_from_white():
+    named = {k: v for k, v in vars(plotting).items() if k.isupper() and str(v).startswith("#")}
+    assert set(named) == {"BLUE", "ORANGE", "GREEN", "PURPLE", "BLACK", "GREY"}
+    for name, colour in named.items():
+        assert contrast(colour) >= 3, name
+    assert contrast(plotting.GREY) >= 4.5
+    assert len(set(plotting.DIGITS)) == 10
+    for colour in plotting.DIGITS:
+        assert contrast(colour, plotting.OPACITY) >= 3, colour
+    for entry in plotting.STYLE["axes.prop_cycle"]:
+        assert entry["color"] in named.values()
+
+
+FRAMES = {"#bbbbbb", "#dddddd", "#c4c4c4", "white", "none", "0.9"}  # they carry no meaning alone
+
+
+def test_what_is_drawn_takes_these_colours():
+    """No colour is written out elsewhere but for frames, grids, grounds and dark greys."""
+    home = Path(__file__).resolve().parents[2]
+    paths = [*home.glob("vaelib/**/*.py"), *home.glob("notebooks/*.ipynb")]
+    written = re.compile(
+        r"""(?:color|colour|fc|ec|mec|facecolor|edgecolor)\\?["']?[=:] ?\\?["']([^"'\\]+)"""
+        r"""|["'](#[0-9A-Fa-f]{6})["']|get_cmap\((?:name|["'](\w+)["'])"""
+    )
+    seen = 0
+    for path in paths:
+        if path.name == "plotting.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = nbformat.reads(text, as_version=4).cells
+            text = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        for found in written.finditer(text):
+            colour = next(filter(None, found.groups()), "gray")
+            seen += 1
+            if colour not in FRAMES and not colour.startswith("gray"):
+                assert contrast(colour) >= 3, (path.name, found[0])
+    assert seen > 10

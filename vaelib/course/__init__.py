@@ -1,0 +1,1 @@
+"""The kit around the lessons: exercises, explorers, plots, a small trained model, the doctor."""

@@ -1,0 +1,215 @@
+"""Is this machine ready for the course? A line for each thing, OK or FAIL, and what to do.
+
+`python -m vaelib doctor` prints the whole; it is also what to paste when asking for help, so it
+names versions and sizes, and writes the home folder as ~.
+"""
+
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from vaelib import __version__  # all else is imported where it is looked at: it may be missing
+
+OLDEST_PYTHON = (3, 10)
+ENOUGH_MEMORY = 2e9  # bytes; no notebook's kernel takes more than 1.5 GB
+SLOW = 2000  # images a second, below which the course's times do not hold at all
+STEPS, BATCH = 10, 100
+CGROUPS = Path("/sys/fs/cgroup")
+LIMITS = (CGROUPS / "memory.max", CGROUPS / "memory" / "memory.limit_in_bytes")  # version 2, 1
+
+
+class Finding(NamedTuple):
+    """What was found about one thing, and, if it must be mended, how; `advice` is empty if not."""
+
+    about: str
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{'FAIL' if self.advice else 'OK  '}  {self.about:<10} {self.found}"
+        return line + (f"\n      → {self.advice}" if self.advice else "")
+
+
+def python() -> Finding:
+    """The Python that runs against the oldest that is supported."""
+    found = f"{platform.python_version()} ({platform.python_implementation()})"
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding("Python", found)
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    return Finding("Python", found, f"install Python {wanted} or newer, and set up again with it")
+
+
+def requirements(installed: Callable[[str], str] = metadata.version) -> Iterator[Finding]:
+    """Each requirement of the package against what is installed."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires("vaelib") or ():
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        mend = f'python -m pip install "{wanted.name}{wanted.specifier}"'
+        try:
+            version = installed(wanted.name)
+        except metadata.PackageNotFoundError:
+            yield Finding("package", f"{wanted.name} is not installed", mend)
+            continue
+        found = f"{wanted.name} {version}"
+        if wanted.specifier.contains(version, prereleases=True):
+            yield Finding("package", found)
+        else:
+            yield Finding("package", f"{found}, needed {wanted.specifier}", mend)
+
+
+def memory(limits: Iterable[Path] = LIMITS) -> Finding:
+    """The memory that is free, here or in this container, against what the largest notebook takes.
+
+    `limits` are the files in which Linux says what a container, such as a hub's, may use.
+    """
+    import psutil
+
+    facts = psutil.virtual_memory()
+    allowed = min([facts.total, *map(_limit, limits)])
+    free = min(facts.available, allowed)
+    found = f"{free / 1e9:.1f} of {allowed / 1e9:.1f} GB free"
+    if free >= ENOUGH_MEMORY:
+        return Finding("memory", found)
+    return Finding(
+        "memory",
+        found,
+        f"close other programs and kernels (Kernel > Shut Down All) until "
+        f"{ENOUGH_MEMORY / 1e9:g} GB are free",
+    )
+
+
+def _limit(path: Path) -> float:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):  # no Linux, or "max": no limit
+        return math.inf
+
+
+def threads() -> Finding:
+    """PyTorch's threads against the cores that this process may use."""
+    import torch
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    used = torch.get_num_threads()
+    found = f"PyTorch uses {used}, the machine has {usable} for this process"
+    if used <= usable:
+        return Finding("threads", found)
+    return Finding(
+        "threads",
+        found,
+        f"more threads than cores wait for one another: set OMP_NUM_THREADS={usable} before "
+        "Jupyter starts",
+    )
+
+
+def kernel() -> Finding:
+    """Whether the kernel that the notebooks ask for, python3, is this Python."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    mend = "python -m ipykernel install --sys-prefix --name python3"
+    try:
+        command = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        return Finding("kernel", "python3 is not there", mend)
+    here = Path(sys.executable).parent  # not resolved: all environments link to one Python
+    if command in ("python", "python3") or Path(command).parent == here:
+        return Finding("kernel", "python3 is this Python")
+    return Finding("kernel", f"python3 is another Python, {_short(command)}", mend)
+
+
+def data() -> Finding:
+    """Where the data set is that notebooks will load, and whether it is what was published."""
+    from vaelib.data import prepare, store
+
+    name = os.environ.get("VAELIB_DATASET") or store.DEFAULT
+    if name not in store.NAMES:
+        there_is = ", ".join(store.NAMES)
+        return Finding("data", f"VAELIB_DATASET is {name!r}", f"set it to one of {there_is}")
+    own, root = store.own_folder(), store.locate(name)
+    if root is None:
+        searched = [f"{_short(own)} (VAELIB_DATA)"] if own else []
+        searched.append(f"{_short(store.cache_folder())} (the cache)")
+        return Finding(
+            "data",
+            f"{name} is not in {' nor in '.join(searched)}; a notebook would try to get it, and "
+            "else draw digits itself",
+            f"where there is a network: python -m vaelib data prefetch {name}; or set "
+            f"VAELIB_DATA to a folder that has it.{_short(store.deeper(name))}",
+        )
+    problems = [problem for _, _, problem in prepare.inspect(name, root) if problem]
+    if problems:
+        return Finding("data", f"{name} in {_short(root)} is damaged", _short(problems[0]))
+    elsewhere = f"; not in {_short(own)} (VAELIB_DATA)" if own not in (None, root) else ""
+    return Finding("data", f"{name} in {_short(root)}, all files verified{elsewhere}")
+
+
+def training() -> Finding:
+    """Ten steps of the blog post's model on random images, timed."""
+    import torch
+    import torchvision  # noqa: F401  (not used, but a torch that does not fit it stops the course)
+
+    from vaelib import vae
+    from vaelib.training import train
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (STEPS * BATCH, 784), generator=generator).to(torch.uint8)
+    try:
+        train(vae.dense(generator=generator), images, epochs=1, generator=generator)  # warms up
+        model, start = vae.dense(generator=generator), time.perf_counter()
+        loss = -train(model, images, epochs=1, generator=generator).train.bound.item()
+        speed = len(images) / (time.perf_counter() - start)
+    except Exception as error:
+        return Finding("training", f"{type(error).__name__}: {error}", "ask, with this whole text")
+    found = f"{STEPS} steps, {speed:,.0f} images a second, loss {loss:.0f} nats"
+    if speed >= SLOW:
+        return Finding("training", found)
+    return Finding(
+        "training",
+        found,
+        "very slow: close other programs, and plug the laptop in; or ask for help",
+    )
+
+
+def _short(path: str | Path) -> str:
+    home = str(Path.home())
+    return str(path).replace(home, "~") if len(home) > 1 else str(path)
+
+
+def findings() -> Iterator[Finding]:
+    """All of them, in the order in which they are printed."""
+    yield python()
+    for examine in (requirements, memory, threads, kernel, data, training):
+        try:
+            found = examine()
+            yield from [found] if isinstance(found, Finding) else found
+        except Exception as error:  # whatever it is, the other lines are still wanted
+            yield Finding(
+                examine.__name__,
+                f"{type(error).__name__}: {error}",
+                "is the environment of the course active, and all of it installed there?",
+            )
+
+
+def main() -> int:
+    """Print what was found; 1 if anything must be mended, else 0."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a Windows pipe may lack the arrow
+    print(f"vaelib {__version__} on {platform.platform()}")
+    failed = 0
+    for finding in findings():
+        print(finding, flush=True)
+        failed += bool(finding.advice)
+    if failed:
+        print(f"{failed} to mend; the lines after → say how. Asking for help? Paste all of this.")
+    else:
+        print("All is well. Start with notebooks/01_binarization.ipynb.")
+    return int(failed > 0)

@@ -1,0 +1,97 @@
+"""Explorer of notebook 3: five numbers to move, the image that they decode to."""
+
+import math
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+
+from vaelib.binarization import by_threshold
+from vaelib.course.explorers.shell import (
+    Again,
+    Digit,
+    Explorer,
+    Picture,
+    View,
+    chooser,
+    digit_row,
+    signed,
+    slider,
+)
+from vaelib.decoder import log_likelihood
+from vaelib.sampling import sample
+from vaelib.vae import VAE, evaluating
+
+FAR = 3.0  # standard deviations of the prior; a code beyond is rare
+
+
+@torch.no_grad()
+def mean_code(vae: VAE, image: Float[Tensor, " pixel"]) -> Float[Tensor, " latent"]:
+    """The posterior mean of one image, where an encoder would look for its code first."""
+    with evaluating(vae):
+        return vae.encoder(image[None]).mean[0]
+
+
+@torch.no_grad()
+def view(
+    vae: VAE,
+    image: Float[Tensor, " pixel"],
+    code: Float[Tensor, " latent"],
+    *,
+    tossed: int = 1,
+) -> View:
+    """What `code` decodes to, and how likely the binary `image` is under it."""
+    noise = torch.rand(1, vae.pixels, generator=Generator().manual_seed(tossed))
+    made = sample(vae, code[None], noise)
+    with evaluating(vae):
+        logits = vae.decoder(code[None])
+    cost = -log_likelihood(image.view(-1, 1), logits.view(-1, 1))
+    figure = Picture(2.1)
+    digit_row(
+        figure,
+        0.05,
+        0.05,
+        1.68,
+        Digit(made.intensity[0], "mean image"),
+        Digit(made.image[0], f"coins, toss {tossed}"),
+        Digit(image, "the chosen digit"),
+        Digit(cost, "its cost by pixel", most=5, colours="Oranges"),
+    )
+    total = cost.sum().item()
+    fair = vae.pixels * math.log(2)
+    highest = -0.5 * len(code) * math.log(2 * math.pi)
+    density = highest - 0.5 * code.square().sum().item()
+    words = (
+        f"log p(x|z) of the chosen digit: <b>{signed(-total, 1)}</b> nats; {vae.pixels} fair coins "
+        f"would give {signed(-fair, 0)}. log p(z) of the code: {signed(density, 1)}; the prior's "
+        f"centre has {signed(highest, 1)}, the most. Last panel: what each pixel costs, darker for "
+        "more, up to 5 nats."
+    )
+    return View(figure, words)
+
+
+def decode(vae: VAE, images: UInt8[Tensor, "image pixel"]) -> Explorer:
+    """A slider for each latent value of `vae`; one of the first hundred `images` to score."""
+    digits = by_threshold(images[:100])
+    names = [f"z{i + 1}" for i in range(vae.latent)]
+
+    def show(digit: int, tossed: int, **values: float) -> View:
+        code = torch.tensor([values[name] for name in names])
+        return view(vae, digits[digit], code, tossed=tossed)
+
+    def encoded(settings: dict) -> dict[str, float]:
+        code = mean_code(vae, digits[settings["digit"]]).clamp(-FAR, FAR)
+        return dict(zip(names, code.tolist(), strict=True))
+
+    def surprise(settings: dict) -> dict[str, float]:
+        code = torch.randn(vae.latent, generator=surprises).clamp(-FAR, FAR)
+        return dict(zip(names, code.tolist(), strict=True))
+
+    surprises = Generator().manual_seed(0)
+    return Explorer(
+        "a code and its image",
+        show,
+        {name: slider(name, 0, -FAR, FAR, 0.05, "prior σ") for name in names}
+        | {"digit": chooser("digit (index)", len(digits)), "tossed": Again("Toss the coins again")},
+        actions={"Encode this digit": encoded, "Surprise me": surprise},
+    )

@@ -1,0 +1,234 @@
+"""Explorer of notebook 6: log p(x) from k codes, and what their weights are."""
+
+import math
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from vaelib.course import plotting
+from vaelib.course.explorers.elbo import log_normal, thinned, top_for
+from vaelib.course.explorers.plane import Plane, clear, tidy
+from vaelib.course.explorers.shell import (
+    Again,
+    Explorer,
+    Number,
+    Picture,
+    View,
+    chooser,
+    panel,
+    signed,
+    slider,
+)
+from vaelib.objectives import log_mean_exp
+
+DOUBLINGS = 12  # up to 4,096 codes
+GROUPS = 16  # of the most codes, from which an estimate's mean and spread are found
+HEIGHT = 4.2  # inches
+DENSITY = (0.62, 2.4, 2.9, 1.4)
+SHARES = (0.62, 0.46, 2.9, 1.5)
+CURVE = (4.35, 0.96, 2.7, 2.84)
+LEGEND = ((0.0, 0.34), (1.0, 0.34), (0.0, 0.12))  # inches: where its three lines begin
+SEEN = 4.0  # the codes shown, from −SEEN to SEEN
+DEPTHS = (4.0, 12.0, 40.0)  # nats shown, an eighth of them above log p(x)
+HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # share that fills the height
+MODEL, GUESS, SPREAD = plotting.GREEN, plotting.BLUE, plotting.ORANGE
+
+
+class Draw(NamedTuple):
+    """Codes that were drawn from q, with their log importance weights, log p(x, z) − log q(z)."""
+
+    code: Float[Tensor, " sample"]
+    log_weight: Float[Tensor, " sample"]
+
+
+class Curve(NamedTuple):
+    """For 1, 2, 4, … codes: mean and standard deviation of the estimate of log p(x), in nats."""
+
+    mean: Float[Tensor, " doubling"]
+    std: Float[Tensor, " doubling"]
+
+
+def draw(
+    grid: Float[Tensor, " point"],
+    log_joint: Float[Tensor, " point"],
+    noise: Float[Tensor, " sample"],
+    *,
+    mean: Number,
+    log_std: Number,
+) -> Draw:
+    """The codes that `noise` ~ N(0, 1) picks from N(mean, exp(log_std)²), and their weights.
+
+    log p(x, z) is read off the grid, along straight lines between its points.
+    """
+    centre, spread = (torch.tensor(x, dtype=noise.dtype) for x in (mean, log_std))
+    code = centre + spread.exp() * noise
+    joint = torch.from_numpy(np.interp(code.numpy(), grid.numpy(), log_joint.numpy()))
+    return Draw(code, joint - log_normal(code, centre, spread))
+
+
+def curve(log_weight: Float[Tensor, " sample"]) -> Curve:
+    """What to expect of 1, 2, 4, … of these weights: over all groups that they make.
+
+    The estimate of a group is the log-mean-exp of its two halves' estimates.
+    """
+    estimates, mean, std = log_weight, [], []
+    for _ in range(DOUBLINGS + 1):
+        mean.append(estimates.mean())
+        std.append(estimates.std())
+        estimates = torch.logaddexp(estimates[::2], estimates[1::2]) - math.log(2)
+    return Curve(torch.stack(mean), torch.stack(std))
+
+
+def shares(log_weight: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
+    """Each weight's share of their sum."""
+    return log_weight.softmax(0)
+
+
+def effective(share: Float[Tensor, " sample"]) -> float:
+    """How many codes of equal weight would do as well, 1 / Σ share² (Kong 1992)."""
+    return 1 / share.square().sum().item()
+
+
+@lru_cache(maxsize=4)  # a new draw needs no old one
+def _noise(seed: int, count: int) -> Float[Tensor, " sample"]:
+    return torch.randn(count, generator=Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def view(
+    grid: Float[Tensor, " point"],
+    log_joint: Float[Tensor, " point"],
+    *,
+    doublings: int,
+    mean: Number,
+    log_std: Number,
+    drawn: int = 1,
+) -> View:
+    """The estimate of log p(x) from 2 ** `doublings` codes of a Gaussian q, beside the truth.
+
+    `log_joint` is log p(x, z) of one image at each code z of a one-dimensional `grid`; `drawn`
+    numbers the draw of codes. Raises ValueError for fewer than 1 or more than 4,096 codes and for
+    a q whose mean ± 4 σ leaves the grid, where log p(x, z) is not known.
+    """
+    reach = 4 * math.exp(log_std)
+    if not (0 <= doublings <= DOUBLINGS and grid[0] <= mean - reach and mean + reach <= grid[-1]):
+        raise ValueError(
+            f"expected 0 to {DOUBLINGS} doublings and a q whose mean ± 4 σ lies on the grid, from "
+            f"{grid[0]:g} to {grid[-1]:g}; got {doublings}, mean {mean} and log σ {log_std}"
+        )
+    thin, thin_joint = thinned(grid, log_joint)
+    truth = torch.trapezoid(thin_joint.exp(), thin).log().item()
+    at = {"mean": mean, "log_std": log_std}
+    found = draw(thin, thin_joint, _noise(drawn, 2**DOUBLINGS), **at)
+    expected = curve(draw(thin, thin_joint, _noise(0, GROUPS * 2**DOUBLINGS), **at).log_weight)
+    steps = np.arange(DOUBLINGS + 1)
+    path = np.array([log_mean_exp(found.log_weight[: 2**step]).item() for step in steps])
+    share = shares(found.log_weight[: 2**doublings])
+    code = found.code[: 2**doublings].numpy()
+
+    posterior = (thin_joint - truth).exp()
+    q = log_normal(thin, *(torch.tensor(x, dtype=torch.float64) for x in (mean, log_std))).exp()
+    top = top_for(max(posterior.max().item(), q.max().item()))
+    highest = min(level for level in HIGHEST if level >= share.max() or level == HIGHEST[0])
+    visible = [depth for depth in DEPTHS if expected.mean[4] > truth - 0.8 * depth]
+    depth = visible[0] if visible else DEPTHS[-1]
+    figure = Picture(HEIGHT, ground=_ground(top, highest, truth, depth))
+    density = Plane(figure, DENSITY, xlim=(-SEEN, SEEN), ylim=(0, top))
+    density.area(thin.numpy(), posterior.numpy(), fc=clear(MODEL), ec=MODEL, lw=1.5)
+    density.line(thin.numpy(), q.numpy(), color=GUESS, lw=2.5, ls="--")
+    stems = Plane(figure, SHARES, xlim=(-SEEN, SEEN), ylim=(0, highest))
+    ends = np.stack([np.zeros(len(code)), share.numpy(), np.full(len(code), np.nan)], 1)
+    stems.line(np.repeat(code, 3), ends.ravel(), color=GUESS, lw=1.5)
+    plane = Plane(figure, CURVE, xlim=(-0.4, DOUBLINGS + 0.4), ylim=_nats(truth, depth))
+    low, high = ((expected.mean + sign * expected.std).numpy() for sign in (-1, 1))
+    plane.band(steps, low, high, fc=clear(SPREAD), ec="none")
+    plane.line(steps, expected.mean.numpy(), color=SPREAD, lw=2)
+    plane.line(steps, path, color=GUESS, lw=1.5, ls=":")
+    estimate, lowest = path[doublings], _nats(truth, depth)[0]
+    marker = "o" if estimate >= lowest else "v"
+    plane.mark(doublings, max(estimate, lowest), marker, color=GUESS, mec="white", ms=10)
+    typical = expected.mean[doublings].item(), expected.std[doublings].item()
+    error = typical[1] / math.sqrt(GROUPS * 2 ** (DOUBLINGS - doublings))
+    return View(figure, _told(truth, estimate, *typical, error, share))
+
+
+def _told(
+    truth: float, estimate: float, mean: float, std: float, error: float, share: Tensor
+) -> str:
+    percent = 100 * share.max().item()
+    largest = f"{percent:.0f}" if percent > 10 else f"{percent:.2g}"
+    codes = "one code" if len(share) == 1 else f"{len(share):,} codes"
+    return (
+        f"From {codes} of q: log p(x) ≈ <b>{signed(estimate)}</b> nats; the truth is "
+        f"<b>{signed(truth)}</b>. Over many draws of as many codes the estimate has mean "
+        f"<b>{signed(mean)}</b> and σ <b>{std:.3f}</b>, so its bias is "
+        f"{signed(mean - truth)} (± {error:.3f}). "
+        f"The largest weight is {largest} % of their sum: these codes are worth "
+        f"<b>{effective(share):,.1f}</b> of equal weight."
+    )
+
+
+def _nats(truth: float, depth: float) -> tuple[float, float]:
+    return truth - depth * 7 / 8, truth + depth / 8
+
+
+@cache
+@plt.rc_context(plotting.STYLE)
+def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarray:
+    """Axes for densities up to `top`, shares up to `highest`, estimates of a known log p(x)."""
+    figure = Picture(HEIGHT)
+    codes = {"xlim": (-SEEN, SEEN), "bare": False, "xticks": range(-4, 5, 2)}
+    density = panel(figure, DENSITY, ylim=(0, top), yticks=[0, top], **codes)
+    density.set_yticklabels(["0", f"{top:g}"])
+    density.tick_params(labelsize=10, labelbottom=False)
+    figure.title("q (dashed), posterior (filled)", DENSITY[0], 3.9)
+
+    stems = panel(figure, SHARES, ylim=(0, highest), yticks=[0, highest], **codes)
+    stems.set_yticklabels(["0", f"{100 * highest:g} %"])
+    tidy(stems, "code z (prior σ)")
+    figure.title("each code's share of the weights", SHARES[0], 2.06)
+
+    ticks = range(0, DOUBLINGS + 1, 2)
+    estimates = panel(
+        figure,
+        CURVE,
+        xlim=(-0.4, DOUBLINGS + 0.4),
+        ylim=_nats(truth, depth),
+        bare=False,
+        xticks=ticks,
+    )
+    estimates.set_xticklabels([f"{2**doubling}" for doubling in ticks])
+    estimates.axhline(truth, color=MODEL)
+    tidy(estimates, "codes k", "nats")
+    lines = (
+        ("-", MODEL, "log p(x)"),
+        (":", GUESS, "estimate, this draw"),
+        ("-", SPREAD, "mean of many estimates, ± σ"),
+    )
+    legend = panel(figure, (CURVE[0], 0, CURVE[2], 0.46), xlim=(0, CURVE[2]), ylim=(0, 0.46))
+    for (line, colour, label), (x, y) in zip(lines, LEGEND, strict=True):
+        legend.plot([x, x + 0.22], [y, y], line, color=colour)
+        legend.text(x + 0.28, y, label, size=10, va="center")
+    figure.title("log p(x) from k codes", CURVE[0], 3.9)
+    return figure.pixels()
+
+
+def estimate(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) -> Explorer:
+    """Estimate one image's log p(x) from k codes of a Gaussian q, and see their weights.
+
+    `log_joint` is log p(x, z) of the image at each code z of a one-dimensional `grid`.
+    """
+    return Explorer(
+        "log p(x) from k codes",
+        lambda **settings: view(grid, log_joint, **settings),
+        {
+            "doublings": chooser("codes k (log₂)", DOUBLINGS + 1, 3),
+            "mean": slider("μ of q", 0.0, -3, 3, 0.05, "prior σ"),
+            "log_std": slider("log σ of q", 0.0, -2, 0.7, 0.05, "base e"),
+            "drawn": Again("Draw again"),
+        },
+    )

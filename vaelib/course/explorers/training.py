@@ -1,0 +1,220 @@
+"""Explorer of notebook 5: a training run to start, to watch, and to stop."""
+
+import contextvars
+import threading
+from functools import cache
+
+import numpy as np
+import torch
+from ipywidgets import IntSlider, SelectionSlider
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+
+from vaelib import vae
+from vaelib.course import plotting
+from vaelib.course.explorers.shell import (
+    WIDE,
+    Digit,
+    Picture,
+    Stage,
+    View,
+    digit_row,
+    panel,
+    push_button,
+)
+from vaelib.elbo import ElboTerms
+from vaelib.run import NonFiniteError
+from vaelib.sampling import decode
+from vaelib.training import History, throttle, train
+
+PLACE = (0.75, 0.55, 2.75, 2.1)  # of the curve, in inches
+LOW, HIGH = 80.0, 240.0  # nats per image, the frame of the curve
+ACROSS, DOWN = 5, 4  # digits drawn from the prior
+BATCH = 100
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
+SPOKEN = 0.3  # seconds between two words on how far an epoch is
+
+
+class Stopped(Exception):  # noqa: N818 (a wish, not a fault)
+    """The stop button was pressed."""
+
+
+def view(
+    loss: Float[Tensor, " epoch"], digits: Float[Tensor, "digit pixel"], *, epochs: int
+) -> View:
+    """−ELBO of test images after each epoch so far, and what twenty fixed codes decode to now."""
+    figure = Picture(3.0, ground=_ground(epochs))
+    axes = panel(figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=(LOW, HIGH))
+    shown = loss.clamp(LOW, HIGH)
+    axes.plot(range(1, len(loss) + 1), shown, "o-", color=plotting.BLUE, ms=5, clip_on=False)
+    for row, some in enumerate(digits.split(ACROSS)):
+        digit_row(figure, 3.85, 0.08 + 0.67 * (DOWN - 1 - row), 0.56, *map(Digit, some))
+    if not len(loss):
+        words = "Untrained: every code decodes to the same grey. Press <b>Train</b>."
+    else:
+        last = f"{loss[-1]:.1f}" if loss[-1] < 1e4 else f"{loss[-1]:.0e}"
+        words = (
+            f"After epoch <b>{len(loss)}</b> of {epochs}: test −ELBO <b>{last}</b> nats "
+            "per image. Right: twenty codes from the prior, the same after each epoch, decoded."
+        )
+    return View(figure, words)
+
+
+@cache
+def _ground(epochs: int) -> np.ndarray:
+    figure = Picture(3.0)
+    ticks = range(1, epochs + 1, -(-epochs // 10))
+    panel(
+        figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=(LOW, HIGH), bare=False, xticks=ticks,
+        xlabel="epoch", ylabel="test −ELBO in nats per image", title="how good it is",
+    ).grid(axis="y", color="#dddddd", lw=0.8)  # fmt: skip
+    figure.title("what it draws, from 20 fixed codes", 3.85, 2.73)
+    return figure.pixels()
+
+
+class Training(Stage):
+    """Settings, a button that trains a fresh model in the background, and one that stops it.
+
+    The kernel stays free meanwhile. `model` and `history` are those of the newest run.
+    """
+
+    def __init__(
+        self, images: UInt8[Tensor, "image pixel"], test_images: UInt8[Tensor, "test pixel"]
+    ) -> None:
+        self.images, self.test_images = images, test_images
+        self.history: History | None = None
+        self._stop, self._thread = threading.Event(), None
+        counts = [count for count in (1000, 5000, 15_000) if count < len(images)]
+        counts.append(len(images))
+        names = [f"{count:,}" for count in counts]
+        self.controls = {
+            "epochs": IntSlider(5, min=1, max=20, description="epochs (passes)", **WIDE),
+            "count": SelectionSlider(
+                options=list(zip(names, counts, strict=True)),
+                value=counts[min(2, len(counts) - 1)],
+                description="images (count)",
+                **WIDE,
+            ),
+            "rate": SelectionSlider(
+                options=[(f"{rate:g}", rate) for rate in RATES],
+                value=1e-3,
+                description="learning rate (no unit)",
+                **WIDE,
+            ),
+            "latent": SelectionSlider(
+                options=[1, 2, 5, 10, 20], value=5, description="latent size (count)", **WIDE
+            ),
+        }
+        self.first = self.settings
+        self.buttons = {label: push_button(label) for label in ("Train", "Stop", "Reset")}
+        self.buttons["Train"].on_click(lambda _: self.start())
+        self.buttons["Stop"].on_click(lambda _: self.stop())
+        self.buttons["Reset"].on_click(lambda _: self.reset())
+        super().__init__("a training run", [[*self.controls.values()], [*self.buttons.values()]])
+        self.reset()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The value of every control, by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Train a fresh model by the present settings, in a thread of its own."""
+        if self.running:
+            return
+        self._stop.clear()
+        self._busy(True)
+        # The thread's outputs belong to the cell whose button was pressed.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._work, self.settings), daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Have the run end after the step under way."""
+        self._stop.set()
+
+    def wait(self) -> None:
+        """Return when the run has ended."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def reset(self) -> None:
+        """Stop, put the settings back, and show an untrained model."""
+        self.stop()
+        self.wait()
+        for name, value in self.first.items():
+            self.controls[name].value = value
+        self._busy(False)
+        self.model, self.history = self._fresh(self.settings["latent"])[0], None
+        self._show(torch.zeros(0), self.settings)
+
+    def _work(self, settings: dict) -> None:
+        self.model, generator = self._fresh(settings["latent"])
+        images = self.images[: settings["count"]]
+        steps = -(-len(images) // BATCH)
+        self.history = None
+        self._show(torch.zeros(0), settings)
+
+        def tell(step: int) -> None:
+            epoch, within = divmod(step - 1, steps)
+            self.say(f"Epoch {epoch + 1} of {settings['epochs']}, step {within + 1} of {steps} …")
+
+        tell = throttle(tell, seconds=SPOKEN)
+
+        def on_step(step: int, terms: ElboTerms) -> None:
+            if self._stop.is_set():
+                raise Stopped(f"Stopped after step {step:,}; the model keeps what it has learnt.")
+            tell(step)
+
+        def on_epoch(epoch: int, history: History) -> None:
+            self.history = history
+            self._show(-history.test.bound, settings)
+
+        try:
+            train(
+                self.model,
+                images,
+                test_images=self.test_images,
+                epochs=settings["epochs"],
+                batch_size=BATCH,
+                learning_rate=settings["rate"],
+                generator=generator,
+                on_step=on_step,
+                on_epoch=on_epoch,
+            )
+        except (Stopped, NonFiniteError) as ended:
+            self.say(f"{ended}")
+        except BaseException as error:
+            self.say(f"The run failed: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self._busy(False)
+
+    def _fresh(self, latent: int) -> tuple[vae.VAE, Generator]:
+        generator = Generator().manual_seed(0)
+        return vae.dense(latent=latent, generator=generator), generator
+
+    def _show(self, loss: Tensor, settings: dict) -> None:
+        codes = torch.randn(ACROSS * DOWN, self.model.latent, generator=Generator().manual_seed(1))
+        self.show(view(loss, decode(self.model, codes), epochs=settings["epochs"]))
+
+    def _busy(self, busy: bool) -> None:
+        self.buttons["Train"].disabled = busy
+        self.buttons["Stop"].disabled = not busy
+
+
+def train_live(
+    images: UInt8[Tensor, "image pixel"], test_images: UInt8[Tensor, "test pixel"]
+) -> Training:
+    """Train the blog post's network by settings of one's own, and watch it draw.
+
+    After each epoch it is scored on the first 2,000 `test_images`.
+    """
+    return Training(images, test_images[:2000])
