@@ -48,7 +48,6 @@ def main(task: str, folder: str) -> None:
 
     with_torch = time.perf_counter()
     from vaelib import data, evaluation, sampling, training, vae  # noqa: F401
-    from vaelib.binarization import by_threshold, dynamically
 
     with_vaelib = time.perf_counter()
     report = {"torch_seconds": with_torch - began, "vaelib_seconds": with_vaelib - with_torch}
@@ -67,11 +66,11 @@ def main(task: str, folder: str) -> None:
         contenders.usual(contenders.Setting("post"), folder)()
 
     tasks = {
-        "train": lambda: train(binarize=by_threshold),
-        "train dynamically": lambda: train(binarize=dynamically),
+        "train": lambda: train(protocol="threshold"),
+        "train dynamically": lambda: train(protocol="dynamic"),
         "train and test": lambda: train(test_images=load("test")),
         "usual loop": usual,
-        "evaluate": lambda: training.evaluate(vae.dense(), load("test")),
+        "evaluate": lambda: evaluation.evaluate(vae.dense(), load("test")),
         "importance-weighted, 100 samples": lambda: evaluation.score(
             vae.dense(), load("test")[:1000], protocol="threshold", samples=100
         ),

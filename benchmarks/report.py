@@ -27,7 +27,7 @@ END = "<!-- end of tables -->"
 def tables(runs: list[dict]) -> str:
     """All numbers of the newest of `runs`, and what was to be reached in each, in Markdown."""
     run = runs[-1]
-    parts = [_machine(run["facts"]), _epochs(run), _shares(run), _others(run), _reach(runs)]
+    parts = [_machine(run["facts"]), _epochs(run), _others(run), _reach(runs)]
     return "\n\n".join(parts)
 
 
@@ -78,13 +78,6 @@ def _epochs(run: dict) -> str:
         for epoch in run["epochs"]
     ]
     return _table(("seconds an epoch", *CONTENDERS, *quotients), *rows)
-
-
-def _shares(run: dict) -> str:
-    found = run["shares"]
-    heaps = next(iter(found.values()))
-    rows = ((heap, *(f"{shares[heap]:.1f}" for shares in found.values())) for heap in heaps)
-    return _table(("percent of vaelib's epoch, profiled", *found), *rows)
 
 
 def _others(run: dict) -> str:

@@ -17,11 +17,15 @@ from torch import Tensor
 
 from benchmarks.published.reproduce import write
 from benchmarks.timing import facts
-from vaelib import data, evaluation, objectives
-from vaelib.binarization import by_threshold
+from vaelib import data
+from vaelib.binarization import threshold
+from vaelib.course import results
+from vaelib.elbo import kl_per_dimension
+from vaelib.objectives import ImportanceWeighted, Weighted
+from vaelib.schedule import WarmUp
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_evaluation.ipynb"
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = results.FOLDER / "seeds.json"
 SEEDS = range(10)
 DATASETS = ("mnist", "glyphs")
 IMAGES = 100  # whose posteriors are fitted
@@ -45,10 +49,10 @@ def functions(train: data.Dataset, test: data.Dataset) -> dict:
 
 def compare_bounds(space: dict, images: Tensor, seed: int) -> dict:
     """The ELBO against the bound of five codes, step for step, in nats per test image."""
-    few = by_threshold(images[:IMAGES])
+    few = threshold(images[:IMAGES])
     networks = {
         "elbo": space["fit"](seed=seed),
-        "iwae": space["fit"](objectives.importance_weighted, samples=5, seed=seed),
+        "iwae": space["fit"](ImportanceWeighted(5), seed=seed),
     }
     fitted = {name: space["by_fitted"](network, few) for name, network in networks.items()}
     found: dict[str, object] = {
@@ -66,10 +70,10 @@ def compare_warm_up(space: dict, images: Tensor, seed: int) -> dict:
     """β = 1 throughout against a KL warm-up, on the deeper network of the notebook."""
     deep = partial(space["fit"], latent=50, blocks=2, rate=3e-3, seed=seed)
     found = {}
-    for name, network in {"plain": deep(), "warm_up": deep(objectives.warm_up(300))}.items():
+    for name, network in {"plain": deep(), "warm_up": deep(Weighted(WarmUp(300)))}.items():
         with torch.no_grad():
-            posterior = network.encoder(by_threshold(images[:2000]))
-        carried = evaluation.kl_per_dimension(posterior).mean(0)
+            posterior = network.encoder(threshold(images[:2000]))
+        carried = kl_per_dimension(posterior).mean(0)
         terms = space["report"](network)
         found[name] = {
             "dimensions": (carried > 0.1).sum().item(),

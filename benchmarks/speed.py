@@ -13,12 +13,9 @@ from pathlib import Path
 
 from benchmarks import memory, report
 from benchmarks.contenders import Setting, bare, floor, forward_floor, ours, usual, write_idx
-from benchmarks.shares import shares
 from benchmarks.timing import facts, race, ratios, slope, spread
 from vaelib import data
-from vaelib.binarization import dynamically
-from vaelib.evaluation import CODES_AT_ONCE, score
-from vaelib.training import evaluate
+from vaelib.evaluation import LATENTS_AT_ONCE, evaluate, score
 
 RUNS = 3  # a file keeps so many, newest last
 POST = Setting("the post's network, batch 100")
@@ -38,7 +35,6 @@ def measure(train, test, folder: str, rounds: int, counts=COUNTS, widths=WIDTHS)
     return {
         "facts": facts() | {"rounds": rounds, "images": len(train), "test_images": len(test)},
         "epochs": [epochs(setting, train, folder, rounds) for setting in SETTINGS],
-        "shares": {setting.name: shares(setting, train) for setting in SETTINGS},
         "binarization": binarization(train, rounds),
         "evaluation": evaluation(test, rounds),
         "growth": [
@@ -70,7 +66,7 @@ def epochs(setting: Setting, images, folder: str, rounds: int) -> dict:
 
 def binarization(images, rounds: int) -> dict:
     """An epoch by threshold and one by fresh coins, at the post's setting."""
-    by = {"threshold": ours(POST, images), "dynamic": ours(POST, images, binarize=dynamically)}
+    by = {"threshold": ours(POST, images), "dynamic": ours(POST, images, protocol="dynamic")}
     seconds = race(by, rounds)
     return {
         "seconds": {name: spread(values) for name, values in seconds.items()},
@@ -86,7 +82,7 @@ def evaluation(images, rounds: int) -> dict:
             "elbo": lambda: evaluate(model, images),
             "elbo floor": forward_floor(POST, 1000, len(images), 1),
             "importance": lambda: score(model, images, protocol="threshold", samples=SAMPLES),
-            "importance floor": forward_floor(POST, CODES_AT_ONCE, len(images), SAMPLES),
+            "importance floor": forward_floor(POST, LATENTS_AT_ONCE, len(images), SAMPLES),
         },
         rounds,
     )

@@ -1,57 +1,44 @@
-"""From grey pixels to pixels that are 0 or 1, the outcomes that a Bernoulli decoder scores.
+"""From grey bytes to pixels that are 0 or 1, the two outcomes that a Bernoulli pixel has.
 
-Three protocols, whose likelihoods must not be compared with one another:
+There are three protocols. Likelihoods under different ones must not be compared:
 
-- *threshold*: intensity > 0.5 (`threshold`, `by_threshold`);
-- *dynamic*: a coin a pixel, tossed anew at each use (`bernoulli`, `dynamically`);
-- *static*: those coins tossed once and kept (`freeze`, `as_frozen`).
+- `threshold`: 1 where the byte exceeds half of 255;
+- `dynamic`: 1 with probability byte / 255, drawn again at each use;
+- `static`: those draws made once and kept (`freeze` makes them).
+
+A protocol is a function of bytes and a random generator; `PROTOCOLS` has them by name.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
+Bytes, Floats = UInt8[Tensor, "*shape"], Float[Tensor, "*shape"]
+Protocol = Callable[[Tensor, Generator | None], Tensor]
 
-def intensity(pixels: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Grey level of each pixel from 0 (background) to 1 (ink): byte / 255."""
+
+def intensity(pixels: Bytes, generator: Generator | None = None) -> Floats:
+    """Grey level of each pixel from 0 (background) to 1 (ink): byte / 255; draws nothing."""
     _check_bytes(pixels)
     return pixels.float() / 255
 
 
-def threshold(intensity: Float[Tensor, "*shape"], level: float = 0.5) -> Float[Tensor, "*shape"]:
-    """1 where the intensity exceeds `level`, else 0; the blog post's binarization.
+def bernoulli(probability: Floats, noise: Floats) -> Floats:
+    """1 with the given probability, else 0, as decided by `noise` ~ Uniform[0, 1).
 
-    Raises ValueError for intensities or a level outside [0, 1].
+    A pixel is 1 where its noise lies below its probability. Raises TypeError unless probabilities
+    are floats, ValueError outside [0, 1].
     """
-    _check_intensity(intensity)
-    if not 0 <= level <= 1:
-        raise ValueError(f"expected a level from 0 to 1, got {level}")
-    return (intensity > level).to(intensity.dtype)
+    _check_probability(probability)
+    check_alike("probabilities and noise", probability, noise)
+    return (noise < probability).to(probability.dtype)
 
 
-def bernoulli(
-    intensity: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"]
-) -> Float[Tensor, "*shape"]:
-    """1 with probability `intensity`, else 0, as decided by `noise` ~ Uniform[0, 1).
-
-    Deterministic in its arguments: a pixel is ink where its noise lies below its intensity.
-    Raises ValueError for intensities outside [0, 1].
-    """
-    _check_intensity(intensity)
-    if noise.shape != intensity.shape:
-        raise ValueError(
-            f"expected noise of shape {tuple(intensity.shape)}, got {tuple(noise.shape)}"
-        )
-    return (noise < intensity).to(intensity.dtype)
-
-
-def by_threshold(
-    pixels: UInt8[Tensor, "*shape"], generator: Generator | None = None
-) -> Float[Tensor, "*shape"]:
-    """The threshold protocol on bytes: `threshold(intensity(pixels))`; draws nothing.
+def threshold(pixels: Bytes, generator: Generator | None = None) -> Floats:
+    """The threshold protocol, which the blog post uses: intensity > 0.5; draws nothing.
 
     A byte exceeds half of 255 exactly when it is at least 128, that is when its top bit is set.
     """
@@ -59,25 +46,20 @@ def by_threshold(
     return (pixels >> 7).float()
 
 
-def dynamically(
-    pixels: UInt8[Tensor, "*shape"], generator: Generator | None = None
-) -> Float[Tensor, "*shape"]:
-    """The dynamic protocol on bytes: each pixel is ink with probability byte / 255, exactly.
+def dynamic(pixels: Bytes, generator: Generator | None = None) -> Floats:
+    """The dynamic protocol: each pixel is 1 with probability byte / 255, exactly.
 
-    As `bernoulli(intensity(pixels), noise)`, with fresh noise that is made of bytes itself.
-    Burda, Grosse & Salakhutdinov 2016 (IWAE), section 5.
+    As `bernoulli(intensity(pixels), noise)`, with noise made of bytes. Burda, Grosse &
+    Salakhutdinov 2016 (IWAE), section 5.
     """
     _check_bytes(pixels)
-    noise = byte_noise(pixels.shape, generator=generator, device=pixels.device)
+    noise = byte_noise(pixels.shape, generator, pixels.device)
     return pixels.float().gt_(noise.float())  # in place: bools would cost more than the noise
 
 
 def byte_noise(
-    shape: Sequence[int],
-    *,
-    generator: Generator | None = None,
-    device: torch.device | str = "cpu",
-) -> UInt8[Tensor, "*shape"]:
+    shape: Sequence[int], generator: Generator | None, device: torch.device | str = "cpu"
+) -> UInt8[Tensor, "..."]:
     """Bytes from 0 to 254, all equally likely: one lies below `pixel` with chance pixel / 255.
 
     On a CPU eight are cut from each random word, and words with a 255 in them left out: less
@@ -91,40 +73,52 @@ def byte_noise(
     fits = drawn.view(torch.uint8).view(-1, 8).amax(1) < 255
     noise = drawn.masked_select(fits).view(torch.uint8)[:count]
     if len(noise) < count:  # about never, as three words in a hundred have a 255
-        return byte_noise(shape, generator=generator)
+        return byte_noise(shape, generator)
     return noise.view(shape)
 
 
-def freeze(
-    pixels: UInt8[Tensor, "*shape"], generator: Generator | None = None
-) -> UInt8[Tensor, "*shape"]:
-    """The static protocol: `dynamically` once and for all, as bytes that are 0 or 255.
+def freeze(pixels: Bytes, generator: Generator | None = None) -> Bytes:
+    """Draw each pixel once, as `dynamic` does, and return bytes that are 0 or 255.
 
-    What comes out is a data set of its own, which either protocol above then leaves alone.
-    Papers that say "static" use one published sample (Larochelle & Murray 2011), not this one.
+    The result is a data set for the static protocol. Papers that say "static" use one published
+    sample (Larochelle & Murray 2011), not this one.
     """
-    return dynamically(pixels, generator).to(torch.uint8) * 255
+    return dynamic(pixels, generator).to(torch.uint8) * 255
 
 
-def as_frozen(
-    pixels: UInt8[Tensor, "*shape"], generator: Generator | None = None
-) -> Float[Tensor, "*shape"]:
+def static(pixels: Bytes, generator: Generator | None = None) -> Floats:
     """The static protocol on bytes that `freeze` made: 0 stays 0, 255 becomes 1; draws nothing.
 
-    Raises ValueError for any other byte: a grey image has no static binarization of its own.
+    Raises ValueError for any other byte.
     """
     _check_bytes(pixels)
     grey = (pixels > 0) & (pixels < 255)
     if grey.any():
         raise ValueError(
-            f"expected images that were frozen, with bytes 0 and 255 alone, got {pixels[grey][0]} "
-            "among them; toss their coins once, by freeze(images, generator), and keep the result"
+            f"expected frozen images, whose bytes are all 0 or 255, but one is {pixels[grey][0]}; "
+            "draw their pixels once with freeze(images, generator), and keep the result"
         )
     return (pixels >> 7).float()
 
 
-# By their names in the literature; scores under different ones must not be compared.
-PROTOCOLS = {"threshold": by_threshold, "dynamic": dynamically, "static": as_frozen}
+PROTOCOLS: dict[str, Protocol] = {"threshold": threshold, "dynamic": dynamic, "static": static}
+
+
+def protocol_named(protocol: str | Protocol) -> Protocol:
+    """The protocol with this name, or the function itself. Raises ValueError for other names."""
+    if not isinstance(protocol, str):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"no protocol is called {protocol!r}; there is {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[protocol]
+
+
+def check_alike(what: str, one: Tensor, other: Tensor) -> None:
+    """Raise ValueError unless both have one shape, so that nothing is broadcast by accident."""
+    if one.shape != other.shape:
+        raise ValueError(
+            f"expected {what} of one shape, got {tuple(one.shape)} and {tuple(other.shape)}"
+        )
 
 
 def _check_bytes(pixels: Tensor) -> None:
@@ -132,14 +126,14 @@ def _check_bytes(pixels: Tensor) -> None:
         raise TypeError(f"expected pixels as uint8 from 0 to 255, got {pixels.dtype}")
 
 
-def _check_intensity(intensity: Tensor) -> None:
-    if not intensity.is_floating_point():
+def _check_probability(probability: Tensor) -> None:
+    if not probability.is_floating_point():
         raise TypeError(
-            f"expected intensities as floats from 0 to 1, got {intensity.dtype}; "
+            f"expected probabilities as floats from 0 to 1, got {probability.dtype}; "
             "turn bytes into intensities with vaelib.binarization.intensity"
         )
-    if intensity.numel() and not (intensity.min() >= 0 and intensity.max() <= 1):
+    if probability.numel() and not (probability.min() >= 0 and probability.max() <= 1):
         raise ValueError(
-            "expected intensities from 0 to 1, got values from "
-            f"{intensity.min():.4g} to {intensity.max():.4g}"
+            "expected probabilities from 0 to 1, got values from "
+            f"{probability.min():.4g} to {probability.max():.4g}"
         )

@@ -1,13 +1,14 @@
 """The evidence lower bound: two terms for each image, in nats."""
 
+import math
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaelib.decoder import log_likelihood
-from vaelib.encoder import Gaussian, check_gaussian, reparameterize
-from vaelib.vae import VAE
+from vaelib.binarization import check_alike
+from vaelib.encoder import Gaussian, in_float32
 
 
 class ElboTerms(NamedTuple):
@@ -24,26 +25,61 @@ class ElboTerms(NamedTuple):
         """log-likelihood − KL, the ELBO, in nats."""
         return self.log_likelihood - self.kl
 
-
-def kl(posterior: Gaussian) -> Float[Tensor, " batch"]:
-    """KL(q(z|x) ‖ N(0, I)) of each image in nats, summed over latent dimensions.
-
-    Kingma & Welling 2014, appendix B, written in log σ instead of log σ².
-    Raises ValueError where the shapes of mean and log_std differ.
-    """
-    check_gaussian(posterior)
-    mean, log_std = posterior
-    return 0.5 * (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std).sum(-1)
+    @property
+    def loss(self) -> Float[Tensor, ""]:
+        """What training minimises: −bound, averaged over the batch."""
+        return -self.bound.mean()
 
 
 def elbo(
-    vae: VAE, image: Float[Tensor, "batch pixel"], noise: Float[Tensor, "batch latent"]
+    model: nn.Module, image: Float[Tensor, "batch pixel"], noise: Float[Tensor, "*sample latent"]
 ) -> ElboTerms:
     """Estimate the bound's terms for each image from one latent sample, drawn by `noise` ~ N(0, I).
 
-    The log-likelihood is a one-sample Monte Carlo estimate, the KL is exact
-    (Kingma & Welling 2014, equation 7). Raises what encoder, decoder and `log_likelihood` do.
+    The log-likelihood is a one-sample Monte Carlo estimate, the KL is exact (Kingma & Welling
+    2014, equation 7). It is the model that computes them: see `vaelib.vae.LatentModel.terms`.
     """
-    posterior = vae.encoder(image)
-    logits = vae.decoder(reparameterize(posterior, noise))
-    return ElboTerms(log_likelihood(image, logits), kl(posterior))
+    return model(image, noise)
+
+
+def kl(posterior: Gaussian, prior: Gaussian | None = None) -> Float[Tensor, "*batch"]:
+    """KL(q(z|x) ‖ p(z)) of each image in nats, summed over latent dimensions.
+
+    The prior is N(0, I) unless given. Kingma & Welling 2014, appendix B, in log σ instead of
+    log σ². Raises ValueError where the shapes of mean and log_std differ.
+    """
+    return kl_per_dimension(posterior, prior).sum(-1)
+
+
+def kl_per_dimension(
+    posterior: Gaussian, prior: Gaussian | None = None
+) -> Float[Tensor, "*batch latent"]:
+    """KL(q(z|x) ‖ p(z)) of each image in nats, one value for each latent dimension."""
+    check_alike("a mean and a log_std", *posterior)
+    mean, log_std = map(in_float32, posterior)
+    if prior is not None:  # in units of the prior's standard deviation, that prior is N(0, I)
+        mean = (mean - prior.mean) * (-prior.log_std).exp()
+        log_std = log_std - prior.log_std
+    return 0.5 * (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std)
+
+
+def log_ratio(
+    posterior: Gaussian, latent: Float[Tensor, "*sample latent"], prior: Gaussian | None = None
+) -> Float[Tensor, "*sample"]:
+    """log q(z|x) − log p(z) at each latent in nats; its average over z ~ q(z|x) is the KL.
+
+    The prior is N(0, I) unless given.
+    """
+    mean, log_std = map(in_float32, posterior)
+    latent = in_float32(latent)
+    under_posterior = (latent - mean) * (-log_std).exp()
+    under_prior = latent
+    if prior is not None:
+        under_prior = (latent - prior.mean) * (-prior.log_std).exp()
+        log_std = log_std - prior.log_std
+    return (0.5 * (under_prior**2 - under_posterior**2) - log_std).sum(-1)
+
+
+def log_mean_exp(values: Float[Tensor, "sample *batch"]) -> Float[Tensor, "*batch"]:
+    """log of the mean of exp(values) over the first dimension, without overflow."""
+    return torch.logsumexp(values, 0) - math.log(len(values))

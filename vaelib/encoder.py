@@ -1,4 +1,4 @@
-"""From an image to a Gaussian over codes, and from that Gaussian to one code."""
+"""From an image to a Gaussian over latents, and from that Gaussian to one latent."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,32 +7,32 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from vaelib.device import reading_waits
+from vaelib.binarization import check_alike
 from vaelib.initialization import glorot_uniform
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
 
 class Gaussian(NamedTuple):
-    """A Gaussian over codes with independent dimensions, N(mean, diag(exp(log_std))²)."""
+    """A Gaussian over latents with independent dimensions, N(mean, diag(exp(log_std))²)."""
 
-    mean: Float[Tensor, "batch latent"]
-    log_std: Float[Tensor, "batch latent"]
+    mean: Float[Tensor, "*batch latent"]
+    log_std: Float[Tensor, "*batch latent"]
 
 
 def reparameterize(
-    posterior: Gaussian, noise: Float[Tensor, "*sample batch latent"]
-) -> Float[Tensor, "*sample batch latent"]:
-    """The code μ + σ·ε that `noise` ε ~ N(0, I) picks from the posterior.
+    posterior: Gaussian, noise: Float[Tensor, "*sample latent"]
+) -> Float[Tensor, "*sample latent"]:
+    """The latent μ + σ·ε that `noise` ε ~ N(0, I) picks from the Gaussian of each image.
 
     Deterministic and differentiable in μ and log σ (Kingma & Welling 2014, section 2.4).
     Leading dimensions of `noise` are further samples. Raises ValueError where shapes differ.
     """
-    check_gaussian(posterior)
-    if noise.shape[-2:] != posterior.mean.shape:
+    check_alike("a mean and a log_std", *posterior)
+    if noise.shape[-posterior.mean.ndim :] != posterior.mean.shape:
         raise ValueError(
-            f"expected noise of shape {tuple(posterior.mean.shape)}, one value for each code "
-            f"dimension, got {tuple(noise.shape)}"
+            f"expected noise of the Gaussians' shape {tuple(posterior.mean.shape)}, a number for "
+            f"each latent dimension of each image, got {tuple(noise.shape)}"
         )
     return posterior.mean + posterior.log_std.exp() * noise
 
@@ -55,8 +55,8 @@ class Residual(nn.Module):
 
 def hidden_layers(
     inputs: int, hidden: int | Sequence[int], blocks: int, activation: str
-) -> nn.Sequential:
-    """Dense layers of the width, or widths, in `hidden`, and then `blocks` residual ones.
+) -> tuple[nn.Sequential, int]:
+    """Dense layers of the width, or widths, in `hidden`, then `blocks` residual ones; last width.
 
     Raises ValueError for an unknown activation, no width, or a negative number of blocks.
     """
@@ -66,20 +66,15 @@ def hidden_layers(
     layers: list[nn.Module] = []
     for before, width in zip([inputs, *widths], widths, strict=False):
         layers += [nn.Linear(before, width), activation_layer(activation)]
-    return nn.Sequential(*layers, *(Residual(widths[-1], activation) for _ in range(blocks)))
-
-
-def last_width(hidden: int | Sequence[int]) -> int:
-    """The width that `hidden_layers` ends with."""
-    return hidden if isinstance(hidden, int) else hidden[-1]
+    layers += [Residual(widths[-1], activation) for _ in range(blocks)]
+    return nn.Sequential(*layers), widths[-1]
 
 
 class Encoder(nn.Module):
-    """q(z|x) by dense layers, one unless told otherwise, that two heads share, for μ and log σ.
+    """q(z|x) by dense layers, shared by two heads, one for μ and one for log σ.
 
-    The defaults are the blog post's: 784 pixels, 500 tanh units, 5 latent dimensions,
-    Glorot-uniform weights (drawn by `generator`) and zero biases. `hidden` may name several
-    widths, and `blocks` residual blocks follow them. Raises what `hidden_layers` does.
+    The defaults are the blog post's. `hidden` may name several widths, and `blocks` residual blocks
+    follow them; `generator` draws the weights. Raises what `hidden_layers` raises.
     """
 
     def __init__(
@@ -96,16 +91,15 @@ class Encoder(nn.Module):
         sizes = dict(hidden=hidden, activation=activation, blocks=blocks)
         self.settings = dict(pixels=pixels, latent=latent, **sizes)
         self.pixels, self.latent = pixels, latent
-        self.hidden = hidden_layers(pixels, **sizes)
-        self.mean = nn.Linear(last_width(hidden), latent)
-        self.log_std = nn.Linear(last_width(hidden), latent)
+        self.hidden, width = hidden_layers(pixels, **sizes)
+        self.mean = nn.Linear(width, latent)
+        self.log_std = nn.Linear(width, latent)
         glorot_uniform(self, generator)
 
     def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-        """The posterior of each image.
+        """The approximate posterior of each image.
 
-        Raises TypeError unless images are floats, ValueError unless they are (batch, pixels)
-        and from 0 to 1.
+        Raises TypeError unless images are floats, ValueError unless they are (batch, pixels).
         """
         check_images(image, self.pixels)
         hidden = self.hidden(image)
@@ -115,7 +109,7 @@ class Encoder(nn.Module):
 class ConvEncoder(nn.Module):
     """q(z|x) by two convolutions, each halved by max pooling: 28 × 28 to 14 × 14 to 7 × 7.
 
-    The picture that the blog post draws of an encoder. Takes and gives what `Encoder` does.
+    The picture that the blog post draws of an encoder. Same inputs and outputs as `Encoder`.
     """
 
     def __init__(
@@ -144,11 +138,7 @@ class ConvEncoder(nn.Module):
         self.log_std = nn.Linear(second * 7 * 7, latent)
         glorot_uniform(self, generator)
 
-    def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-        """The posterior of each image. Raises as `Encoder` does."""
-        check_images(image, self.pixels)
-        hidden = self.hidden(image)
-        return Gaussian(self.mean(hidden), self.log_std(hidden))
+    forward = Encoder.forward
 
 
 def activation_layer(name: str) -> nn.Module:
@@ -158,36 +148,24 @@ def activation_layer(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def check_gaussian(posterior: Gaussian) -> None:
-    """Raise ValueError unless every mean has its log σ."""
-    if posterior.mean.shape != posterior.log_std.shape:
-        raise ValueError(
-            f"expected a mean and a log_std of one shape, got {tuple(posterior.mean.shape)} "
-            f"and {tuple(posterior.log_std.shape)}"
-        )
-
-
-def check_range(image: Tensor) -> None:
-    """Raise ValueError if a pixel lies outside [0, 1] or is not a number.
-
-    Where reading a value would make the host wait for its accelerator, nothing is looked at.
-    """
-    if reading_waits(image.device) or not image.numel():
-        return
-    low, high = (value.item() for value in image.aminmax())
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"expected pixels from 0 to 1, got values from {low:.4g} to {high:.4g}")
-
-
 def check_images(image: Tensor, pixels: int) -> None:
-    """Raise unless `image` is a batch of float rows of `pixels` values in [0, 1] each."""
+    """Raise unless `image` is a batch of float rows of `pixels` values each."""
     if not torch.is_floating_point(image):
         raise TypeError(
             f"expected binarized images as floats, got {image.dtype}; "
-            "see vaelib.binarization for how to get from one to the other"
+            "vaelib.binarization turns bytes into floats that are 0 or 1"
         )
-    if image.ndim != 2 or image.shape[1] != pixels:
+    check_rows("images", image, pixels)
+
+
+def check_rows(what: str, rows: Tensor, size: int) -> None:
+    """Raise ValueError unless `rows` are rows of `size` values each, at least one."""
+    if rows.ndim != 2 or rows.shape[1] != size or not len(rows):
         raise ValueError(
-            f"expected images of shape (batch, {pixels}), one row each, got {tuple(image.shape)}"
+            f"expected {what} of shape (batch, {size}), one row each, got {tuple(rows.shape)}"
         )
-    check_range(image)
+
+
+def in_float32(values: Tensor) -> Tensor:
+    """`values` in float32 or, if they are wider already, unchanged: what sums of nats need."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

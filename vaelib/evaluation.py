@@ -1,33 +1,58 @@
-"""How good a trained model is: log p(x) itself, and where its nats go."""
+"""How good a trained model is: its ELBO, log p(x) itself, and where its nats go."""
 
-import math
 import operator
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor
 
-from vaelib.binarization import PROTOCOLS
-from vaelib.decoder import log_likelihood
-from vaelib.device import generator_on, keep_freed_memory
-from vaelib.elbo import kl
-from vaelib.encoder import Gaussian, reparameterize
-from vaelib.objectives import log_mean_exp
-from vaelib.training import check_pixels
-from vaelib.vae import VAE, evaluating
+from vaelib.binarization import Protocol, dynamic, protocol_named, threshold
+from vaelib.device import drawn_like, generator_on, keep_freed_memory
+from vaelib.elbo import ElboTerms, log_mean_exp
+from vaelib.encoder import Gaussian, in_float32
+from vaelib.vae import LatentModel, Likelihood, evaluating
 
-IMAGES_AT_ONCE = 100
-CODES_AT_ONCE = 500  # whatever the number of samples; 1.6 MB of logits, which stay in a cache
+Images = UInt8[Tensor, "image pixel"]
+LATENTS_AT_ONCE = 500  # 1.6 MB of logits, which stay in a cache
+WEIGHTS_AT_ONCE = 500_000
+
+
+@torch.no_grad()
+def evaluate(
+    model: LatentModel,
+    images: Images,
+    *,
+    protocol: str | Protocol = "threshold",
+    batch_size: int = 1000,
+    generator: Generator | None = None,
+) -> ElboTerms:
+    """The ELBO's terms for each image of a data set, from one latent sample each, in nats.
+
+    Computed where the model is. Without a `generator` the noise is that of seed 0, so that two
+    models with the same latent size get the same noise (given the same batch size and protocol).
+    Raises what `check_pixels` raises.
+    """
+    check_pixels(model, images, protocol)
+    binarize = protocol_named(protocol)
+    like, parts = next(model.parameters()), []
+    draw = drawn_like(like, generator or Generator().manual_seed(0))
+    keep_freed_memory()
+    with evaluating(model):
+        for pixels in images.to(like.device).split(batch_size):
+            image = binarize(pixels, draw["generator"]).to(like.dtype)
+            noise = torch.randn(len(pixels), model.latent, **draw)
+            parts.append(model.terms(image, noise))
+    return ElboTerms(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def mean_terms(model: LatentModel, images: Images, **settings: object) -> ElboTerms:
+    """The ELBO's terms averaged over the images of a data set, in nats; as `evaluate`."""
+    return ElboTerms(*(term.mean() for term in evaluate(model, images, **settings)))
 
 
 class Score(NamedTuple):
-    """What a model makes of each image of a data set, in nats, and how that was measured.
-
-    `log_evidence` estimates log p(x) from below by `samples` importance weights, `elbo` is the
-    mean of their logarithms. Scores under different protocols must not be compared.
-    """
+    """ELBO and estimate of log p(x) of each image, in nats, and how they were measured."""
 
     protocol: str
     samples: int
@@ -37,95 +62,83 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def score(
-    vae: VAE,
-    images: UInt8[Tensor, "image pixel"],
+    model: LatentModel,
+    images: Images,
     *,
-    protocol: str,
+    protocol: str | Protocol,
     samples: int = 100,
     generator: Generator | None = None,
 ) -> Score:
-    """ELBO and estimate of log p(x) of each image, from the same `samples` codes each.
+    """ELBO and estimate of log p(x) of each image, from the same `samples` latents each.
 
     The estimate is the log of the mean of importance weights p(x, z) / q(z|x): in expectation a
     lower bound of log p(x), no lower than the ELBO, that rises with the number of samples and
-    reaches it in the limit (Burda, Grosse & Salakhutdinov 2016, theorem 1).
-
-    `protocol` is "threshold", "dynamic" or "static" (see `vaelib.binarization`; static wants
-    images that `freeze` made). Computed where the model is, in memory that does not grow with
-    `samples`. Without a `generator` the noise, and the dynamic binarization, are those of seed 0.
-    All coins are tossed before any code is drawn, so one seed gives the same binary images to
-    every model and every number of samples.
-
-    Raises ValueError for an unknown protocol, fewer than one sample and images of another shape,
-    TypeError unless images are uint8.
+    reaches it in the limit (Burda, Grosse & Salakhutdinov 2016, theorem 1). Computed where the
+    model is, in memory that does not grow with `samples`. Without a `generator` all noise is that
+    of seed 0. All pixels are drawn before any latent, so one seed gives the same binary images to
+    every model and number of samples. Raises ValueError for fewer than one sample, and what
+    `check_pixels` raises.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"no protocol is called {protocol!r}; there is {', '.join(PROTOCOLS)}")
-    binarize = PROTOCOLS[protocol]
-    check_pixels(images, vae.pixels, binarize)
-    samples = _count(samples, "sample")
-    like, bounds, evidences = next(vae.parameters()), [], []
+    check_pixels(model, images, protocol)
+    samples, binarize = _count(samples, "sample"), protocol_named(protocol)
+    like, bounds, evidences = next(model.parameters()), [], []
     generator = generator_on(like.device, generator or Generator().manual_seed(0))
-    keep_freed_memory()
-    pieces = images.to(like.device).split(IMAGES_AT_ONCE)
-    binary = [binarize(some, generator).to(torch.uint8) for some in pieces]
-    with evaluating(vae):
-        for some in binary:
-            image = some.to(like.dtype)
-            posterior = vae.encoder(image)
-            total = torch.zeros(len(image), device=like.device, dtype=_accumulated(like.dtype))
-            evidence = torch.full_like(total, -math.inf)
-            for weights in _draw_weights(vae, image, posterior, samples, generator):
-                total += weights.sum(0)
-                evidence = torch.logaddexp(evidence, weights.logsumexp(0))
-            bounds.append(total / samples)
-            evidences.append(evidence - math.log(samples))
-    return Score(protocol, samples, torch.cat(bounds), torch.cat(evidences))
+    pieces = images.to(like.device).split(max(1, min(100, WEIGHTS_AT_ONCE // samples)))
+    for image in [binarize(some, generator).to(like.dtype) for some in pieces]:
+        weights = draw_log_weights(model, image, samples=samples, generator=generator)
+        bounds.append(weights.mean(0))
+        evidences.append(log_mean_exp(weights))
+    name = protocol if isinstance(protocol, str) else protocol.__name__
+    return Score(name, samples, torch.cat(bounds), torch.cat(evidences))
 
 
 @torch.no_grad()
 def draw_log_weights(
-    vae: VAE,
+    model: LatentModel,
     image: Float[Tensor, "batch pixel"],
     posterior: Gaussian | None = None,
     *,
     samples: int,
     generator: Generator,
 ) -> Float[Tensor, "sample batch"]:
-    """Log importance weights of `samples` codes from each posterior (the encoder's, unless given).
+    """Log importance weights, in nats, of `samples` latents from q(z|x), or from `posterior`.
 
-    Their mean over samples is the ELBO of that posterior, their `log_mean_exp` the
-    importance-weighted bound. Raises ValueError unless the images are binary and of the model's
-    size, the posterior has a Gaussian for each of them, and there is at least one sample.
+    Their mean over samples is the ELBO of that q, their `log_mean_exp` the importance-weighted
+    bound. `posterior` is that of the top level. Raises ValueError for images that the model cannot
+    have made, a posterior that has not one Gaussian for each, and fewer than one sample.
     """
-    samples = _count(samples, "sample")
-    _check_images(vae, image)
-    generator = generator_on(image.device, generator)
-    with evaluating(vae):
-        posterior = vae.encoder(image) if posterior is None else posterior
-        _check_posterior(vae, image, posterior)
-        # Made once: small results kept from between large pieces would hold these pieces' memory.
-        weights = image.new_empty(samples, len(image), dtype=_accumulated(image.dtype))
-        done = 0
-        for some in _draw_weights(vae, image, posterior, samples, generator):
-            weights[done : done + len(some)] = some
-            done += len(some)
+    samples, draw = _count(samples, "sample"), drawn_like(image, generator)
+    _some_likelihood(model).check(image)
+    keep_freed_memory()
+    at_once = max(1, LATENTS_AT_ONCE // max(1, len(image)))
+    # Made once: small results kept from between large pieces would hold these pieces' memory.
+    weights = torch.empty(samples, len(image), device=image.device, dtype=in_float32(image).dtype)
+    with evaluating(model):
+        guided = Guided(model, posterior or model.posterior(image, []))
+        for some in weights.split(at_once):
+            noise = torch.randn(len(some), len(image), model.latent, **draw)
+            some.copy_(guided.sampled_terms(image, noise).bound)
     return weights
 
 
-def _draw_weights(
-    vae: VAE, image: Tensor, posterior: Gaussian, samples: int, generator: Generator
-) -> Iterator[Float[Tensor, "some batch"]]:
-    draw = dict(generator=generator, device=image.device, dtype=image.dtype)
-    for some in _chunks(samples, max(1, CODES_AT_ONCE // len(image))):
-        noise = torch.randn(some, *posterior.mean.shape, **draw)
-        yield log_weights(vae, image, posterior, noise)
+class Guided(LatentModel):
+    """A model with another Gaussian for each image in the place of its q at the top level."""
+
+    def __init__(self, model: LatentModel, posterior: Gaussian) -> None:
+        super().__init__()
+        self.sizes, self.pixels = model.sizes, model.pixels
+        self.prior, self.likelihood = model.prior, model.likelihood
+        self._top, self._lower = posterior, model.posterior
+
+    def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
+        """The given Gaussians at the top, the model's q below."""
+        return self._lower(image, above) if above else self._top
 
 
 def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Tensor, " batch"]:
     """The importance-weighted bound of `count` samples, averaged over disjoint groups of them.
 
-    No group shares a sample, so the average has the expectation of one group and less noise.
+    Groups share no sample, so the average has the expectation of one group, and less variance.
     Raises ValueError unless the samples make whole groups.
     """
     if not 1 <= count <= len(log_weights) or len(log_weights) % count:
@@ -134,18 +147,11 @@ def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Te
     return log_mean_exp(groups).mean(0)
 
 
-def kl_per_dimension(posterior: Gaussian) -> Float[Tensor, "batch latent"]:
-    """KL(q(z|x) ‖ p(z)) of each image in nats, one value for each latent dimension."""
-    mean, log_std = posterior
-    return 0.5 * (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std)
-
-
 def active_units(
     mean: Float[Tensor, "image latent"], threshold: float = 0.01
 ) -> Bool[Tensor, " latent"]:
-    """Which latent dimensions say something about the image.
+    """Which latent dimensions vary with the image: Var_x(E[z|x]) > `threshold`.
 
-    A unit is active if its posterior mean varies over the data: Var_x(E[z|x]) > `threshold`.
     Burda, Grosse & Salakhutdinov 2016, section 5.2. Raises ValueError for fewer than two images.
     """
     if len(mean) < 2:
@@ -155,7 +161,7 @@ def active_units(
 
 @torch.enable_grad()
 def fit_posterior(
-    vae: VAE,
+    model: LatentModel,
     image: Float[Tensor, "batch pixel"],
     start: Gaussian,
     *,
@@ -164,104 +170,69 @@ def fit_posterior(
     learning_rate: float = 0.02,
     generator: Generator,
 ) -> Gaussian:
-    """The Gaussian of each image that Adam finds by climbing the ELBO in its own μ and log σ.
+    """The Gaussian of each image that Adam finds by maximising the ELBO in its own μ and log σ.
 
-    Begins at `start`, such as the encoder's answer, and takes `steps`, each on `samples` fresh
-    codes, while the rate falls to a hundredth. The model is not changed. What is gained is the
-    amortization gap (Cremer, Li & Duvenaud 2018, section 3.2), up to what the steps leave.
-    Raises ValueError as `draw_log_weights` does, and for fewer than one step.
+    Begins at `start`, such as the encoder's prediction, and takes `steps`, each on `samples` new
+    latents, while the learning rate falls to a hundredth. The gain is the amortization gap
+    (Cremer, Li & Duvenaud 2018, section 3.2), but for what the steps leave. Raises ValueError as
+    `draw_log_weights` does, and for fewer than one step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
-    _check_images(vae, image)
-    _check_posterior(vae, image, start)
+    _some_likelihood(model).check(image)
     mean, log_std = (value.detach().clone().requires_grad_() for value in start)
-    generator = generator_on(mean.device, generator)
-    draw = dict(generator=generator, device=mean.device, dtype=mean.dtype)
+    guided = Guided(model, Gaussian(mean, log_std))
+    draw = drawn_like(mean, generator)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
-    with evaluating(vae):
+    with evaluating(model):
         for _ in range(steps):
-            noise = torch.randn(samples, *mean.shape, **draw)
-            code = reparameterize(Gaussian(mean, log_std), noise)
-            logits = vae.decoder(code.flatten(0, 1)).unflatten(0, code.shape[:2])
-            explained = log_likelihood(image.expand_as(logits), logits).mean(0)
-            loss = (kl(Gaussian(mean, log_std)) - explained).sum()
+            terms = guided.terms(image, torch.randn(samples, len(image), model.latent, **draw))
+            loss = (terms.kl - terms.log_likelihood.mean(0)).sum()
             mean.grad, log_std.grad = torch.autograd.grad(loss, (mean, log_std))
             optimizer.step()
             decay.step()
     return Gaussian(mean.detach(), log_std.detach())
 
 
+def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -> None:
+    """Raise unless `images` are rows of bytes that the protocol makes outcomes of the likelihood.
+
+    Raises TypeError unless they are uint8 and the protocol returns tensors of their shape;
+    ValueError for another size, an unknown protocol, and pixels that the likelihood refuses. A
+    protocol of your own is tried on every image, with noise of its own.
+    """
+    binarize = protocol_named(protocol)
+    if images.dtype != torch.uint8:
+        raise TypeError(
+            f"expected images as uint8 from 0 to 255, got {images.dtype}; give them as "
+            "vaelib.data.load does, they are binarized batch by batch"
+        )
+    if images.ndim != 2 or images.shape[1] != model.pixels or not len(images):
+        raise ValueError(
+            f"expected images of shape (image, {model.pixels}), one row each, "
+            f"got {tuple(images.shape)}"
+        )
+    if binarize in (threshold, dynamic):
+        return
+    generator, likelihood = Generator(images.device).manual_seed(0), _some_likelihood(model)
+    for some in images.split(1000):
+        made = binarize(some, generator)
+        if not isinstance(made, Tensor) or made.shape != some.shape:
+            raise TypeError(
+                f"expected a protocol that returns a tensor of shape {tuple(some.shape)}, like "
+                f"the pixels it is given; {binarize} returned {type(made).__name__}"
+            )
+        likelihood.check(made)
+
+
 @torch.no_grad()
-def log_weights(
-    vae: VAE,
-    image: Float[Tensor, "batch pixel"],
-    posterior: Gaussian,
-    noise: Float[Tensor, "sample batch latent"],
-) -> Float[Tensor, "sample batch"]:
-    """log p(x|z) + log p(z) − log q(z|x) of the codes that `noise` picks from each posterior.
-
-    Carries no gradient. Burda, Grosse & Salakhutdinov 2016, section 3.
-    """
-    code = reparameterize(posterior, noise)
-    logits = vae.decoder(code.flatten(0, 1)).view(*code.shape[:2], -1)
-    logits = logits.to(_accumulated(logits.dtype))
-    log_ratio = posterior.log_std + 0.5 * (noise**2 - code**2)
-    return _log_likelihood(image, logits) + log_ratio.sum(-1)
-
-
-def _log_likelihood(
-    image: Float[Tensor, "batch pixel"], logits: Float[Tensor, "sample batch pixel"]
-) -> Float[Tensor, "sample batch"]:
-    """What `vaelib.decoder.log_likelihood` gives, in half the time.
-
-    log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
-    lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken.
-    """
-    linear = torch.linalg.vecdot(logits, (image - 0.5).to(logits.dtype))
-    sizes = logits.abs()
-    size = sizes.sum(-1)
-    together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
-    products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
-    return linear - 0.5 * size + products.log().sum(-1)
-
-
-def _accumulated(dtype: torch.dtype) -> torch.dtype:
-    """What sums of hundreds of nats are kept in: float32 at least, whatever the model has."""
-    return torch.promote_types(dtype, torch.float32)
+def _some_likelihood(model: LatentModel) -> Likelihood:
+    like = next(model.parameters())
+    with evaluating(model):
+        return model.generate(torch.zeros(1, model.latent, device=like.device, dtype=like.dtype))
 
 
 def _count(number: int, what: str) -> int:
     if (number := operator.index(number)) < 1:
         raise ValueError(f"expected at least 1 {what}, got {number}")
     return number
-
-
-def _check_images(vae: VAE, image: Tensor) -> None:
-    if image.ndim != 2 or image.shape[1] != vae.pixels or not len(image):
-        raise ValueError(
-            f"expected images of shape (batch, {vae.pixels}), at least one, got "
-            f"{tuple(image.shape)}"
-        )
-    grey = (image != 0) & (image != 1)
-    if grey.any():
-        raise ValueError(
-            f"expected binary images, with pixels 0 and 1 alone, got {image[grey][0]:g} among "
-            "them; a Bernoulli decoder gives grey pixels no probability: binarize them, say by "
-            "vaelib.binarization.by_threshold"
-        )
-
-
-def _check_posterior(vae: VAE, image: Tensor, posterior: Gaussian) -> None:
-    expected = (len(image), vae.latent)
-    if not tuple(posterior.mean.shape) == tuple(posterior.log_std.shape) == expected:
-        raise ValueError(
-            f"expected a posterior for each image, with mean and log_std of shape {expected}, got "
-            f"{tuple(posterior.mean.shape)} and {tuple(posterior.log_std.shape)}"
-        )
-
-
-def _chunks(total: int, size: int) -> list[int]:
-    """`total` in pieces of at most `size` each."""
-    whole, rest = divmod(total, size)
-    return [size] * whole + [rest] * (rest > 0)

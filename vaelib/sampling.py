@@ -1,4 +1,4 @@
-"""What a trained model can make: new images, reconstructions, walks through the code."""
+"""What a trained model can make: new images, reconstructions, walks through the latents."""
 
 from typing import NamedTuple
 
@@ -6,99 +6,70 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from vaelib.binarization import bernoulli
-from vaelib.device import generator_on
-from vaelib.encoder import reparameterize
-from vaelib.vae import VAE, evaluating
+from vaelib.device import drawn_like
+from vaelib.vae import LatentModel, Likelihood, evaluating
 
 
 class Samples(NamedTuple):
-    """Codes, the mean image that each decodes to, and one binary image tossed from it."""
+    """Latents, the mean image that each decodes to, and one image drawn from its pixels."""
 
-    code: Float[Tensor, "sample latent"]
-    intensity: Float[Tensor, "sample pixel"]
+    latent: Float[Tensor, "sample latent"]
+    mean: Float[Tensor, "sample pixel"]
     image: Float[Tensor, "sample pixel"]
 
 
 @torch.no_grad()
-def decode(vae: VAE, code: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch pixel"]:
-    """The mean image of each code: every pixel's probability of being ink, sigmoid(logit).
+def decode(
+    model: LatentModel, latent: Float[Tensor, "batch latent"]
+) -> Float[Tensor, "batch pixel"]:
+    """The mean image of each latent; with the Bernoulli, every pixel's probability of being 1.
 
-    Raises ValueError if codes are not (batch, latent).
+    (For several levels, of the latents that `latent` picks from the prior, as noise.) Raises
+    ValueError if latents are not (batch, latent).
     """
-    with evaluating(vae):
-        return vae.decoder(code).sigmoid()
+    with evaluating(model):
+        return model.generate(latent).mean
 
 
+@torch.no_grad()
 def sample(
-    vae: VAE,
-    code: Float[Tensor, "sample latent"],
+    model: LatentModel,
+    latent: Float[Tensor, "sample latent"],
     noise: Float[Tensor, "sample pixel"],
 ) -> Samples:
-    """Images from codes: z decodes to coins, `noise` ~ Uniform[0, 1) tosses them.
-
-    New images where `code` ~ N(0, I), the prior; reconstructions where it comes from a posterior.
-    """
-    intensity = decode(vae, code)
-    return Samples(code, intensity, bernoulli(intensity, noise))
+    """Images from latents, as `decode`, whose pixels `noise` ~ Uniform[0, 1) draws."""
+    with evaluating(model):
+        return _drawn(latent, model.generate(latent), noise)
 
 
-def sample_prior(vae: VAE, count: int, *, generator: Generator | None = None) -> Samples:
-    """`count` new images: z ~ N(0, I), coins = decoder(z), image = noise < coins.
+def sample_prior(model: LatentModel, count: int, *, generator: Generator | None = None) -> Samples:
+    """`count` new images: z ~ N(0, I), then pixels drawn from p(x|z).
 
     Raises ValueError for a count below 1.
     """
     if count < 1:
         raise ValueError(f"expected a count of at least 1, got {count}")
-    like = next(vae.parameters())
-    generator = generator_on(like.device, generator)
-    draw = dict(generator=generator, device=like.device, dtype=like.dtype)
-    code = torch.randn(count, vae.latent, **draw)
-    return sample(vae, code, torch.rand(count, vae.pixels, **draw))
+    draw = drawn_like(next(model.parameters()), generator)
+    latent = torch.randn(count, model.latent, **draw)
+    return sample(model, latent, torch.rand(count, model.pixels, **draw))
 
 
 @torch.no_grad()
 def reconstruct(
-    vae: VAE,
+    model: LatentModel,
     image: Float[Tensor, "batch pixel"],
     *,
     generator: Generator | None = None,
 ) -> Samples:
-    """Each image through the bottleneck and back: z ~ q(z|x), then an image from z."""
-    with evaluating(vae):
-        posterior = vae.encoder(image)
-    generator = generator_on(image.device, generator)
-    draw = dict(generator=generator, device=image.device, dtype=image.dtype)
-    code = reparameterize(posterior, torch.randn(posterior.mean.shape, **draw))
-    return sample(vae, code, torch.rand(image.shape, **draw))
+    """Each image encoded and decoded again: z ~ q(z|x), then pixels drawn from p(x|z)."""
+    draw = drawn_like(image, generator)
+    noise = torch.randn(len(image), model.latent, **draw)
+    with evaluating(model):
+        levels, _ = model.infer(image, noise)
+        latents = [level.latent for level in levels]
+        pixels = torch.rand(image.shape, **draw)
+        return _drawn(torch.cat(latents, -1), model.likelihood(latents), pixels)
 
 
-def interpolate(
-    start: Float[Tensor, " latent"], end: Float[Tensor, " latent"], steps: int = 10
-) -> Float[Tensor, "steps latent"]:
-    """Codes on the straight line from `start` to `end`, both included, evenly spaced.
-
-    Raises ValueError unless both are single codes of one size.
-    """
-    if start.shape != end.shape or start.ndim != 1:
-        raise ValueError(
-            f"expected two codes of one size, got {tuple(start.shape)} and {tuple(end.shape)}"
-        )
-    along = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)
-    return torch.lerp(start, end, along[:, None])
-
-
-def traverse(
-    code: Float[Tensor, " latent"], axis: int, values: Float[Tensor, " steps"]
-) -> Float[Tensor, "steps latent"]:
-    """Copies of one code with its dimension `axis` set to each of `values` in turn.
-
-    Raises ValueError for more than one code and for an axis that it does not have.
-    """
-    if code.ndim != 1:
-        raise ValueError(f"expected one code of shape (latent,), got {tuple(code.shape)}")
-    if not 0 <= axis < len(code):
-        raise ValueError(f"expected an axis from 0 to {len(code) - 1}, got {axis}")
-    codes = code.repeat(len(values), 1)
-    codes[:, axis] = values
-    return codes
+def _drawn(latent: Tensor, likelihood: Likelihood, noise: Tensor) -> Samples:
+    return Samples(latent, likelihood.mean, likelihood.draw(noise))

@@ -1,329 +1,177 @@
 """Maximise the bound: one loop, which returns what it made and prints nothing."""
 
 import operator
-import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Generator, Tensor
 
 from vaelib import checkpoint
-from vaelib.binarization import by_threshold, dynamically
-from vaelib.checkpoint import CheckpointError
-from vaelib.device import generator_on, keep_freed_memory
+from vaelib.binarization import Protocol, protocol_named
+from vaelib.checkpoint import Checkpoint, CheckpointError
+from vaelib.data.files import digest
+from vaelib.device import drawn_like, keep_freed_memory
 from vaelib.elbo import ElboTerms, elbo
-from vaelib.files import digest
-from vaelib.objectives import Objective
-from vaelib.run import InterruptedTraining, Run, State, interruptible, read_state
-from vaelib.vae import VAE, evaluating
+from vaelib.evaluation import check_pixels, mean_terms
+from vaelib.guard import Guard, interruptible
+from vaelib.objectives import Objective, at
+from vaelib.run import History, Run, read_state
+from vaelib.schedule import Number, Progress, Schedule, value_at
+from vaelib.vae import LatentModel
 
-Binarize = Callable[[Tensor, Generator | None], Tensor]
+
+class InterruptedTraining(UserWarning):
+    """Training was stopped before its last epoch; the message says how to go on."""
 
 
-class History(NamedTuple):
-    """What a training run measured, one value per epoch, in nats per image.
+class Report(NamedTuple):
+    """What `watch` is told after a step: epoch and step, both from 1, and the batch's terms.
 
-    `train` holds the terms of the objective, averaged over the epoch's images while the weights
-    moved; `test` (None without test images) those of the true ELBO, as `mean_terms` measures
-    them at the epoch's end; `seconds` is the time since the start. With `state`, `train` can go
-    on where this run ended: give it the history as `resume`.
+    `history` is that of the run so far after the last step of an epoch, and else None.
     """
 
-    train: ElboTerms
-    test: ElboTerms | None
-    seconds: Float[Tensor, " epoch"]
-    state: State | None = None
+    epoch: int
+    step: int
+    terms: ElboTerms
+    history: History | None
 
 
 def train(
-    vae: VAE,
+    model: LatentModel,
     images: UInt8[Tensor, "image pixel"],
     *,
     epochs: int = 10,
     batch_size: int = 100,
-    learning_rate: float = 1e-3,
-    binarize: Binarize = by_threshold,
+    learning_rate: Number | Schedule = 1e-3,
     objective: Objective = elbo,
-    samples: int | None = None,
-    decoder_penalty: float = 0.0,
-    schedule: Callable[[float], float] | None = None,
+    protocol: str | Protocol = "threshold",
     test_images: UInt8[Tensor, "test pixel"] | None = None,
-    device: str | torch.device | None = None,
     generator: Generator | None = None,
     save_to: str | Path | None = None,
-    save_every: int = 1,
     resume: History | str | Path | None = None,
-    further: bool = False,
-    on_step: Callable[[int, ElboTerms], None] | None = None,
-    on_epoch: Callable[[int, History], None] | None = None,
+    watch: Callable[[Report], None] = lambda report: None,
 ) -> History:
-    """Train `vae` in place by Adam on the batch mean of −`objective`, and return the history.
+    """Train `model` in place by Adam on the batch mean of −`objective`, and return the history.
 
-    Each epoch visits all images once in a fresh order. The loss adds `decoder_penalty` · Σθ²
-    over the decoder's parameters (the blog post has 0.01). `generator` decides order,
-    binarization and latent noise, so one seed repeats a run exactly on one machine.
+    Each epoch visits all images once in a fresh order. `generator` decides order, binarization
+    and latent noise, so one seed repeats a run exactly on one machine. `protocol` is a name or a
+    function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
+    `learning_rate` a number or a schedule. `watch` gets a `Report` after every step. The run
+    takes place where the model is, such as after `model.to("cuda")`: images go there as bytes,
+    and no value is read back within an epoch.
 
-    `objective` is the ELBO or another of `vaelib.objectives`; its noise is of shape
-    (batch, latent), or (samples, batch, latent) where `samples` is given. `schedule` says by
-    which factor the learning rate is multiplied when a fraction from 0 to 1 of the run is done,
-    such as `to_zero`.
+    **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
+    `watch` ends training after the step under way; the history so far is returned, with a warning
+    that says how to go on. `save_to` names a file that gets the run's state after every epoch.
+    `resume`, a history or such a file, goes on to `epochs` in all, bit for bit as if the run had
+    never stopped; where it is `save_to` and there is no file yet, the run begins. What a run was
+    begun with is compared, functions by name. (Dropout, which draws from the global generator, is
+    not repeated exactly.)
 
-    `device`, such as "cuda" or "mps", is where to train; it is where the model is unless given.
-    The model is moved there and stays, and so are all the images, as bytes, for the time of the
-    call. On an accelerator values are read once an epoch, so that in between neither waits for
-    the other; a loss that is no number is then found at the epoch's end.
-
-    `on_step(step, terms)` follows every step with the batch's terms, `on_epoch(epoch, history)`
-    every epoch with the history so far; both count from 1.
-
-    **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from a
-    callback ends training after the step under way; the history so far is returned, with a
-    warning that says how to go on. `resume`, a history or a file that `save_to` wrote, puts
-    weights, Adam's averages and the generator back and goes on to `epochs` in all, bit for bit
-    as if it had never stopped. `save_to` names a file that gets the run's state after every
-    `save_every` epochs and at the end; with `resume` the same and no such file yet, the run
-    begins. A model that has been trained is trained `further`, with fresh averages, only if you
-    say so. (What a run was begun with is compared when it is resumed, images and networks
-    included; functions by their names alone. A network of one's own that draws from the global
-    generator, as dropout does, is not repeated exactly.)
-
-    Raises TypeError unless images are uint8; ValueError for images of another shape, a
-    binarization that leaves grey, a setting outside its range, a model that has been trained, a
-    `save_to` that exists, and a run to resume that was begun differently; `CheckpointError` if
-    `save_to` is given for a model that could not be loaded again; `NonFiniteError` when the loss
-    stops being a number (the model keeps its last good parameters).
+    Raises what `vaelib.evaluation.check_pixels` raises; ValueError for a setting outside its
+    range, a model that has been trained, a `save_to` that exists, and a run that was begun with
+    other settings; `NonFiniteError` when the loss stops being a number (the model keeps its last
+    good parameters).
     """
-    check_pixels(images, vae.pixels, binarize)
+    epochs, batch_size = map(operator.index, (epochs, batch_size))
+    if min(epochs, batch_size) < 1:
+        raise ValueError(f"expected at least 1 epoch and 1 image, got {epochs} and {batch_size}")
+    check_pixels(model, images, protocol)
     if test_images is not None:
-        check_pixels(test_images, vae.pixels, binarize)
-    epochs, batch_size, save_every = map(operator.index, (epochs, batch_size, save_every))
-    if min(epochs, batch_size, save_every) < 1 or decoder_penalty < 0:
-        raise ValueError(
-            "expected epochs, batch_size and save_every of at least 1 and a decoder_penalty of at "
-            f"least 0, got {epochs}, {batch_size}, {save_every} and {decoder_penalty}"
-        )
-    save_to = _check_target(vae, save_to)
-    device = torch.device(device or next(vae.parameters()).device)
-    if samples is not None and (samples := operator.index(samples)) < 1:
-        raise ValueError(f"expected at least 1 sample for the objective, got {samples}")
+        check_pixels(model, test_images, protocol)
+    learning_rate = learning_rate if callable(learning_rate) else float(learning_rate)
+    binarize, save_to = protocol_named(protocol), save_to and Path(save_to).expanduser()
+    steps, like = epochs * -(-len(images) // batch_size), next(model.parameters())
+    start = Progress(0, steps)
+    scheduled = callable(learning_rate) or at(objective, start) != objective
     settings = dict(
         batch_size=batch_size,
-        learning_rate=float(learning_rate),
-        decoder_penalty=float(decoder_penalty),
-        network=_describe(vae),
-        objective=_name(objective),
-        binarize=_name(binarize),
+        learning_rate=_described(learning_rate),
+        schedule=f"over {epochs} epochs" if scheduled else "none",
+        network=f"{checkpoint.describe(model)} in {like.dtype}",
+        objective=_described(objective),
+        protocol=_described(binarize),
         images=_fingerprint(images),
         test_images=_fingerprint(test_images),
-        device=device.type,
-        samples=samples,
-        schedule=f"{_name(schedule)} over {epochs} epochs" if schedule else None,
+        device=like.device.type,
     )
-    state = _state_to_resume(vae, resume, save_to, further)
-    vae.to(device)
-    images = images.to(device)
-    test_images = None if test_images is None else test_images.to(device)
-    keep_freed_memory()
-    generator = generator_on(device, generator)
-    draw = dict(generator=generator, device=device)
-    dtype = next(vae.parameters()).dtype
-    fused = device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
-    optimizer = torch.optim.Adam(vae.parameters(), lr=float(learning_rate), fused=fused)
-    run = Run(vae, optimizer, generator, settings, device)
+    state = _state_to_resume(model, resume, save_to)
+    images, draw = images.to(like.device), drawn_like(like, generator)
+    samples = [objective.samples] if hasattr(objective, "samples") else []
+    fused = like.device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
+    optimizer = torch.optim.Adam(model.parameters(), value_at(learning_rate, start), fused=fused)
+    run = Run(model, optimizer, draw["generator"], settings, like.device)
     if state:
         run.restore(state)
-    leading = () if samples is None else (samples,)
-    steps = epochs * -(-len(images) // batch_size)
+    guard = Guard(run)
+    keep_freed_memory()
 
-    with interruptible() as stop:
+    def tested() -> ElboTerms | None:
+        return None if test_images is None else mean_terms(model, test_images, protocol=protocol)
+
+    with torch.enable_grad(), interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
-            if not len(run.order):
-                run.order = torch.randperm(len(images), **draw)
-            for pixels in images.index_select(0, run.order).split(batch_size):
-                image = binarize(pixels, generator).to(dtype)
-                noise = torch.randn(*leading, len(image), vae.latent, dtype=dtype, **draw)
-                terms = objective(vae, image, noise)
-                loss = -terms.bound.mean()
-                if decoder_penalty:
-                    loss = loss + decoder_penalty * sum_of_squares(vae.decoder.parameters())
-                run.check(loss, terms, image, noise)
+            for pixels in images.index_select(0, run.order_of_epoch(len(images))).split(batch_size):
+                epoch, history, now = run.epoch, None, Progress(run.step, steps)
+                image = binarize(pixels, run.generator).to(like.dtype)
+                noise = torch.randn(*samples, len(image), model.latent, **draw)
+                terms = at(objective, now)(model, image, noise)
+                loss = terms.loss
+                guard.check(loss, terms, image, noise)
                 optimizer.zero_grad()
                 loss.backward()
-                if schedule:
-                    _set_rate(optimizer, float(learning_rate) * schedule(run.step / steps))
+                optimizer.param_groups[0]["lr"] = value_at(learning_rate, now)
+                model.trained_steps = run.step + 1  # before, since a step cut short counts as well
                 optimizer.step()
-                terms = ElboTerms(*(term.detach() for term in terms))
-                run.count(terms)
-                stop.during(on_step, run.step, terms)
+                terms = run.count(terms)
+                if not len(run.order):
+                    guard.check_epoch()
+                    run.finish_epoch(len(images), tested())
+                    _save(run, save_to)
+                    history = run.history()
+                try:
+                    watch(Report(epoch, run.step, terms, history))
+                except KeyboardInterrupt:
+                    stop.requested = True
                 if stop.requested:
                     break
-            run.check_epoch()
-            if len(run.order):
-                break
-            tested = None
-            if test_images is not None:
-                tested = _means(_evaluate(vae, test_images, binarize))
-            run.finish_epoch(len(images), tested)
-            if save_to and (len(run.seconds) % save_every == 0 or len(run.seconds) == epochs):
-                _save(run, save_to)
-            stop.during(on_epoch, len(run.seconds), _history(run))
-        if stop.requested and run.epoch <= epochs:
-            saved = save_to is not None and _save(run, save_to)
-            how = _how_to_go_on(run, save_to if saved else None)
-            warnings.warn(how, InterruptedTraining, stacklevel=2)
-    return _history(run)._replace(state=run.state())
-
-
-def to_zero(fraction: float) -> float:
-    """A schedule that lets the learning rate fall to 0 along a straight line."""
-    return 1 - fraction
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def evaluate(
-    vae: VAE,
-    images: UInt8[Tensor, "image pixel"],
-    *,
-    binarize: Binarize = by_threshold,
-    batch_size: int = 1000,
-    generator: Generator | None = None,
-) -> ElboTerms:
-    """The bound's terms for each image of a data set, from one latent sample each, in nats.
-
-    Computed where the model is. Without a `generator` the noise is that of seed 0, so that two
-    epochs of one model, or two models with the same latent size, meet the same noise (given the
-    same batch size and binarization, since noise is drawn batch by batch). Raises TypeError
-    unless images are uint8, ValueError for images of another shape and a binarization that
-    leaves grey.
-    """
-    check_pixels(images, vae.pixels, binarize)
-    return _evaluate(vae, images, binarize, batch_size, generator)
-
-
-@torch.no_grad()
-def _evaluate(
-    vae: VAE,
-    images: Tensor,
-    binarize: Binarize,
-    batch_size: int = 1000,
-    generator: Generator | None = None,
-) -> ElboTerms:
-    like, parts = next(vae.parameters()), []
-    generator = generator_on(like.device, generator or Generator().manual_seed(0))
-    draw = dict(generator=generator, device=like.device, dtype=like.dtype)
-    keep_freed_memory()
-    with evaluating(vae):
-        for pixels in images.to(like.device).split(batch_size):
-            image = binarize(pixels, generator).to(like.dtype)
-            noise = torch.randn(len(pixels), vae.latent, **draw)
-            parts.append(elbo(vae, image, noise))
-    return ElboTerms(*(torch.cat(terms) for terms in zip(*parts, strict=True)))
-
-
-def mean_terms(vae: VAE, images: UInt8[Tensor, "image pixel"], **settings: object) -> ElboTerms:
-    """The bound's terms averaged over the images of a data set, in nats; as `evaluate`."""
-    return _means(evaluate(vae, images, **settings))
-
-
-def _means(terms: ElboTerms) -> ElboTerms:
-    return ElboTerms(*(term.mean() for term in terms))
-
-
-def sum_of_squares(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
-    """Σθ² over all values of all `parameters`."""
-    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
-
-
-def throttle(callback: Callable[..., None], *, seconds: float = 10.0) -> Callable[..., None]:
-    """`callback`, run on the first call and then at most once in `seconds`; other calls do nothing.
-
-    What the blog post does to its progress report (Flux's `throttle(f, 10)`).
-    """
-    last = -float("inf")
-
-    def throttled(*args: object) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= seconds:
-            last = now
-            callback(*args)
-
-    return throttled
-
-
-def check_pixels(images: Tensor, pixels: int, binarize: Binarize = by_threshold) -> None:
-    """Raise unless `images` are uint8 rows of `pixels` values that `binarize` makes 0 or 1.
-
-    A binarization of one's own is tried on every image, once, with noise of its own.
-    """
-    if images.dtype != torch.uint8:
-        raise TypeError(
-            f"expected images as uint8 from 0 to 255, got {images.dtype}; give them as "
-            "vaelib.data.load does, they are binarized batch by batch"
+    if run.epoch <= epochs:
+        guard.check_epoch()
+        file = f", or after a restart resume={str(save_to)!r}" if _save(run, save_to) else ""
+        warnings.warn(
+            f"training was stopped in epoch {run.epoch} after step {run.step:,}; the model is "
+            "whole and keeps what it has learnt. To go on exactly from here, call train again with "
+            f"resume=history, the history that this call returns{file}. To start over, build a "
+            "fresh model.",
+            InterruptedTraining,
+            stacklevel=2,
         )
-    if images.ndim != 2 or images.shape[1] != pixels or not len(images):
-        raise ValueError(
-            f"expected images of shape (image, {pixels}), one row each, got {tuple(images.shape)}"
-        )
-    if binarize in (by_threshold, dynamically):
-        return
-    generator = Generator(images.device).manual_seed(0)
-    for some in images.split(1000):
-        grey = binarize(some, generator)
-        if not isinstance(grey, Tensor) or grey.shape != some.shape:
-            raise TypeError(
-                f"expected a binarization that returns a tensor of shape {tuple(some.shape)}, like "
-                f"the pixels it is given; {_name(binarize)} returned {type(grey).__name__}"
-            )
-        if not ((grey == 0) | (grey == 1)).all():
-            value = grey[(grey != 0) & (grey != 1)][0].item()
-            raise ValueError(
-                f"the binarization {_name(binarize)} leaves grey pixels ({value:.3g} is one). A "
-                "Bernoulli likelihood is a distribution over the outcomes 0 and 1; on grey it "
-                "is none, its values cannot be compared with anyone's, and training is pulled "
-                "towards coins that are unsure (notebook 1). Use by_threshold or dynamically "
-                "from vaelib.binarization"
-            )
+    return run.history()._replace(state=run.state())
 
 
-def _name(function: Callable) -> str:
-    function = getattr(function, "func", function)  # what a partial is of
-    return getattr(function, "__qualname__", type(function).__name__)
-
-
-def _describe(vae: VAE) -> str:
-    parts = [
-        f"{type(network).__name__} {getattr(network, 'settings', '')}"
-        for network in (vae.encoder, vae.decoder)
-    ]
-    return f"{' and '.join(parts)} in {next(vae.parameters()).dtype}"
+def _described(setting: object) -> str:
+    """A setting in words that are the same in another process: a number, or a function's name."""
+    if is_dataclass(setting):
+        inner = (_described(getattr(setting, each.name)) for each in fields(setting))
+        return f"{type(setting).__name__}({', '.join(inner)})"
+    if callable(setting):
+        function = getattr(setting, "func", setting)  # what a partial is of
+        return getattr(function, "__qualname__", type(function).__name__)
+    return f"{setting:g}"
 
 
 def _fingerprint(images: Tensor | None) -> str:
     return "none" if images is None else f"{len(images):,} with SHA-256 {digest({'': images})}"
 
 
-def _check_target(vae: VAE, save_to: str | Path | None) -> Path | None:
-    if save_to is None:
-        return None
-    path = Path(save_to).expanduser()
-    if path.is_dir():
-        raise ValueError(f"save_to={str(save_to)!r} is a folder; expected the name of a file")
-    checkpoint.check(vae)
-    return path
-
-
 def _state_to_resume(
-    vae: VAE, resume: History | str | Path | None, save_to: Path | None, further: bool
-) -> State | None:
+    model: LatentModel, resume: History | str | Path | None, save_to: Path | None
+) -> Checkpoint | None:
     if isinstance(resume, History) and resume.state is None:
         raise ValueError("this history has no state; give the one that `train` returned")
     if not isinstance(resume, History | str | Path | None):
@@ -335,21 +183,24 @@ def _state_to_resume(
     state = resume.state if isinstance(resume, History) else None
     if file is not None and (file.exists() or file != save_to):
         state = read_state(file)
+    if save_to is not None and save_to.is_dir():
+        raise ValueError(f"save_to={str(save_to)!r} is a folder; expected the name of a file")
     if save_to is not None and save_to.exists() and not _holds(save_to, state):
         raise ValueError(
             f"{save_to} exists and would be overwritten. To go on with the run in it, give "
             f"resume={str(save_to)!r} too; to start over, delete it or choose another name"
         )
-    if state is None and vae.trained_steps and not further:
+    if state is None and model.trained_steps:
         raise ValueError(
-            f"this model has been trained for {vae.trained_steps:,} steps. To start over, build "
+            f"this model has been trained for {model.trained_steps:,} steps. To start over, build "
             "a fresh one; to go on with an interrupted run, give its history as `resume`; to "
-            "train this one further on purpose, with fresh averages of Adam, give further=True"
+            "train this one further on purpose, with fresh averages of Adam, set "
+            "model.trained_steps = 0 before"
         )
     return state
 
 
-def _holds(path: Path, state: State | None) -> bool:
+def _holds(path: Path, state: Checkpoint | None) -> bool:
     """Whether the file at `path` is of the run that stood at `state`."""
     try:
         return state is not None and read_state(path).settings["run"] == state.settings["run"]
@@ -357,30 +208,13 @@ def _holds(path: Path, state: State | None) -> bool:
         return False
 
 
-def _save(run: Run, path: Path) -> bool:
+def _save(run: Run, path: Path | None) -> bool:
     """Save, or warn and let the training go on: a full disk is no reason to lose it."""
+    if path is None:
+        return False
     try:
         run.save(path)
     except (OSError, CheckpointError, RuntimeError, ValueError, TypeError) as error:
         warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=3)
         return False
     return True
-
-
-def _how_to_go_on(run: Run, save_to: Path | None) -> str:
-    file = f", or after a restart resume={str(save_to)!r}" if save_to else ""
-    return (
-        f"training was stopped in epoch {run.epoch} after step {run.step:,}; the model is whole "
-        "and keeps what it has learnt. To go on exactly from here, call train again with "
-        f"resume=history, the history that this call returns{file}. To start over, build a "
-        "fresh model."
-    )
-
-
-def _history(run: Run) -> History:
-    def by_term(means: list[Tensor]) -> ElboTerms:
-        return ElboTerms(*(torch.stack(means).T.cpu() if means else torch.zeros(2, 0)))
-
-    tested = run.settings["test_images"] != "none"
-    test = by_term(run.test) if tested else None
-    return History(by_term(run.train), test, torch.tensor(run.seconds))

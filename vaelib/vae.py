@@ -1,25 +1,121 @@
-"""A variational autoencoder: any encoder and any decoder that agree on the code."""
+"""What a model is: three questions that it answers, and all that follows from the answers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-from torch import Generator, nn
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
 
-from vaelib.decoder import ConvDecoder, Decoder
-from vaelib.encoder import ConvEncoder, Encoder
+from vaelib.decoder import Bernoulli, ConvDecoder, Decoder
+from vaelib.elbo import ElboTerms, kl, log_ratio
+from vaelib.encoder import ConvEncoder, Encoder, Gaussian, check_images, check_rows, reparameterize
+
+Images, Noise = Float[Tensor, "batch pixel"], Float[Tensor, "*sample batch latent"]
+Likelihood = Any  # `Bernoulli`, or an object of your own with the same four methods
 
 
-class VAE(nn.Module):
-    """An encoder q(z|x) and a decoder p(x|z) that share a code and an image size.
+class Level(NamedTuple):
+    """One level of latents: q(z|x, above), p(z|above) or None for N(0, I), and the latent drawn."""
 
-    The encoder maps images (batch, pixels) to a `Gaussian`, the decoder codes (batch, latent)
-    to logits (batch, pixels); both name their sizes `latent` and `pixels`. Training and
-    sampling ask nothing else of them. Raises ValueError if their sizes differ.
+    posterior: Gaussian
+    prior: Gaussian | None
+    latent: Float[Tensor, "*sample size"]
 
-    `trained_steps` counts the steps of `vaelib.training.train` that made the weights.
+
+class LatentModel(nn.Module):
+    """A model of images with one or more levels of Gaussian latents.
+
+    A subclass sets `pixels` and `sizes`, the number of latents of each level, top level first. It
+    answers three questions, `prior`, `posterior` and `likelihood`, for tensors (row, size); `above`
+    has the latents of the levels above. All that the package asks of a model follows from them.
     """
 
-    trained_steps = 0
+    sizes: tuple[int, ...]
+    pixels: int
+    trained_steps = 0  # that `vaelib.training.train` has taken
+
+    def prior(self, above: list[Tensor]) -> Gaussian | None:
+        """p(z|above) of the next level, or None for N(0, I)."""
+        return None
+
+    def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
+        """q(z|x, above) of the next level."""
+        raise NotImplementedError
+
+    def likelihood(self, latents: list[Tensor]) -> Likelihood:
+        """p(x|z) for the latents of all levels."""
+        raise NotImplementedError
+
+    @property
+    def latent(self) -> int:
+        """How many latents one image has, over all levels."""
+        return sum(self.sizes)
+
+    def forward(self, image: Tensor, noise: Tensor) -> ElboTerms:
+        """`terms`, so that wrappers such as `torch.compile` work."""
+        return self.terms(image, noise)
+
+    def terms(self, image: Images, noise: Noise) -> ElboTerms:
+        """The terms of the ELBO for each image in nats: log p(x|z) by sampling, the KL exactly.
+
+        `noise` ~ N(0, I) picks the latents; a leading dimension of it gives several samples per
+        image. Raises ValueError for noise of another shape.
+        """
+        levels, log_likelihood = self.infer(image, noise)
+        return ElboTerms(log_likelihood, sum(kl(q, prior) for q, prior, _ in levels))
+
+    def sampled_terms(self, image: Images, noise: Noise, *, fixed: bool = False) -> ElboTerms:
+        """As `terms`, with log q(z|x) − log p(z) at the latent drawn in the place of the KL.
+
+        Their `bound` is the log importance weight, log p(x, z) − log q(z|x). With `fixed`,
+        log q is differentiated along z only, and not along the μ and σ that say which q it is.
+        """
+        levels, log_likelihood = self.infer(image, noise)
+        ratios = []
+        for q, prior, latent in levels:
+            held = Gaussian(q.mean.detach(), q.log_std.detach()) if fixed else q
+            ratios.append(log_ratio(held, latent, prior))
+        return ElboTerms(log_likelihood, sum(ratios))
+
+    def infer(self, image: Tensor, noise: Tensor) -> tuple[list[Level], Tensor]:
+        """Each level's q, prior and latent for images, top level first, and log p(x|z) in nats."""
+        check_images(image, self.pixels)
+        if noise.shape[-2:] != (len(image), self.latent):
+            raise ValueError(
+                f"expected noise of shape ({len(image)}, {self.latent}), one row of standard "
+                f"normal numbers for each image, got {tuple(noise.shape)}"
+            )
+        samples, rows, levels, above = noise.shape[:-1], image, [], []
+        for part in noise.split(self.sizes, -1):
+            q, prior = self.posterior(rows, above), self.prior(above)
+            if above and len(samples) > 1:
+                q, prior = _unflatten(q, samples), prior and _unflatten(prior, samples)
+            latent = reparameterize(q, part)
+            levels.append(Level(q, prior, latent))
+            above = [*above, latent.flatten(0, -2)]
+            rows = image.expand(*samples, -1).flatten(0, -2)
+        return levels, self.likelihood(above).log_prob(rows).unflatten(0, samples)
+
+    def generate(self, noise: Float[Tensor, "batch latent"]) -> Likelihood:
+        """p(x|z) at the latents that `noise` ~ N(0, I) picks from the prior.
+
+        Raises ValueError for noise of another shape.
+        """
+        check_rows("latents", noise, self.latent)
+        latents: list[Tensor] = []
+        for part in noise.split(self.sizes, -1):
+            prior = self.prior(latents)
+            latents.append(part if prior is None else reparameterize(prior, part))
+        return self.likelihood(latents)
+
+
+class VAE(LatentModel):
+    """One level of latents: an encoder gives q(z|x), a decoder the logits of Bernoulli pixels.
+
+    The encoder maps images (batch, pixels) to a `Gaussian`, the decoder latents (batch, latent)
+    to logits. Both have attributes `latent` and `pixels`. Raises ValueError if these differ.
+    """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -32,18 +128,30 @@ class VAE(nn.Module):
                 )
         self.encoder = encoder
         self.decoder = decoder
-        self.latent, self.pixels = encoder.latent, encoder.pixels
+        self.sizes, self.pixels = (encoder.latent,), encoder.pixels
+
+    def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
+        """What the encoder predicts."""
+        return self.encoder(image)
+
+    def likelihood(self, latents: list[Tensor]) -> Bernoulli:
+        """Bernoulli pixels with the decoder's logits."""
+        return Bernoulli(self.decoder(*latents))
+
+
+def _unflatten(gaussian: Gaussian, samples: Sequence[int]) -> Gaussian:
+    return Gaussian(*(value.unflatten(0, samples) for value in gaussian))
 
 
 @contextmanager
-def evaluating(vae: VAE) -> Iterator[None]:
-    """Put a model into evaluation mode (dropout off, batch statistics still) for a while."""
-    was_training = vae.training
-    vae.eval()
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode (dropout off, batch statistics fixed) for a while."""
+    was_training = model.training
+    model.eval()
     try:
         yield
     finally:
-        vae.train(was_training)
+        model.train(was_training)
 
 
 def dense(
@@ -57,8 +165,8 @@ def dense(
 ) -> VAE:
     """A VAE of dense layers; by default the blog post's, 784-500-5 and back with tanh.
 
-    `hidden` names one width or several; the decoder has them in reverse. `blocks` residual
-    blocks of the last width follow in each. Raises what `Encoder` does.
+    `hidden` is one width or several; the decoder has them in reverse order. `blocks` residual
+    blocks of the last width follow in each. Raises what `hidden_layers` raises.
     """
     shared = dict(pixels=pixels, latent=latent, activation=activation, blocks=blocks)
     backwards = hidden if isinstance(hidden, int) else list(hidden)[::-1]
@@ -75,7 +183,7 @@ def convolutional(
     activation: str = "relu",
     generator: Generator | None = None,
 ) -> VAE:
-    """A VAE that shrinks by convolution and max pooling and grows back: 28-14-7-code-7-14-28."""
+    """A VAE that shrinks by convolution and max pooling, 28-14-7, and grows back, 7-14-28."""
     shared = dict(latent=latent, activation=activation, generator=generator)
     return VAE(
         ConvEncoder(channels=channels, **shared), ConvDecoder(channels=channels[::-1], **shared)

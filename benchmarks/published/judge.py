@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch import Generator, Tensor
 
 from vaelib import checkpoint, data, evaluation
-from vaelib.binarization import by_threshold, freeze
+from vaelib.binarization import freeze, threshold
 
 SAMPLES = 5000
 BINARIZATION_SEED = 20160501
@@ -50,7 +50,7 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
     vae = checkpoint.load(path)
     found = evaluation.score(vae, images, protocol="static", samples=samples)
     with torch.no_grad():
-        mean = torch.cat([vae.encoder(by_threshold(some)).mean for some in images.split(1000)])
+        mean = torch.cat([vae.encoder(threshold(some)).mean for some in images.split(1000)])
     active = evaluation.active_units(mean).sum().item()
     return {
         "protocol": "dynamic, one fixed draw",

@@ -23,7 +23,7 @@ from operator import itemgetter
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
 from benchmarks.published.judge import (
@@ -36,9 +36,9 @@ from benchmarks.published.judge import (
 from benchmarks.published.recipes import RECIPES, Recipe
 from benchmarks.timing import facts
 from vaelib import checkpoint, data, vae
-from vaelib.binarization import dynamically
-from vaelib.initialization import pixel_log_odds
-from vaelib.training import History, to_zero, train
+from vaelib.data.files import written_whole
+from vaelib.schedule import ToZero
+from vaelib.training import History, Report, train
 
 HOME = Path(__file__).resolve().parents[2]
 BUILD = HOME / "build" / "published"
@@ -62,6 +62,15 @@ class Clock:
         wall, cpu = self.read()
         work()
         self.wall, self.cpu = wall - time.perf_counter(), cpu - time.process_time()
+
+
+def pixel_log_odds(images: UInt8[Tensor, "image pixel"]) -> Float[Tensor, " pixel"]:
+    """log(p / (1 − p)) of each pixel's mean intensity p: where a decoder's biases may begin.
+
+    Half an image of ink and half of background are added, so that no pixel is certain.
+    """
+    mean = (images.sum(0) / 255 + 0.5) / (len(images) + 1)
+    return mean.logit()
 
 
 def build(recipe: Recipe, images: UInt8[Tensor, "image pixel"], generator: Generator) -> vae.VAE:
@@ -93,9 +102,8 @@ def fit_model(
         **{
             "epochs": recipe.epochs,
             "batch_size": recipe.batch_size,
-            "learning_rate": recipe.learning_rate,
-            "schedule": to_zero,
-            "binarize": dynamically,
+            "learning_rate": ToZero(recipe.learning_rate),
+            "protocol": "dynamic",
             "objective": recipe.objective,
             "generator": generator,
         }
@@ -115,12 +123,12 @@ def fit(
     kept: list[tuple[int, float, vae.VAE]] = []
     clock = Clock()
 
-    def keep(epoch: int, history: object) -> None:
-        if epoch in marks:
-            seconds = clock.read()[0]
-            clock.pause(lambda: kept.append((epoch, seconds / 60, copy.deepcopy(model))))
+    def keep(report: Report) -> None:
+        if report.history is not None and report.epoch in marks:
+            seconds, now = clock.read()[0], report.epoch
+            clock.pause(lambda: kept.append((now, seconds / 60, copy.deepcopy(model))))
 
-    fit_model(recipe, model, images, generator, on_epoch=keep)
+    fit_model(recipe, model, images, generator, watch=keep)
     wall, cpu = clock.read()
     path = checkpoint.save(model, folder / f"{name}-{seed}.safetensors")
     snapshots = []
@@ -202,10 +210,8 @@ def kept_rows(path: Path, recipe: Recipe) -> list[dict]:
 
 def write(path: Path, content: dict) -> None:
     """Put `content` into the file as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,7 +26,8 @@ from vaelib import data
 from vaelib.binarization import freeze
 from vaelib.elbo import elbo
 from vaelib.evaluation import score
-from vaelib.objectives import path_derivative, warm_up
+from vaelib.objectives import Weighted, path_derivative
+from vaelib.schedule import WarmUp
 
 TRAINING, VALIDATION, SAMPLES = 50_000, 2000, 200
 OBJECTIVES = {"elbo": elbo, "path_derivative": path_derivative}
@@ -71,12 +72,12 @@ def validate(
     model = build(recipe, images, generator)
     if warm_up_epochs:
         steps = warm_up_epochs * math.ceil(len(images) / recipe.batch_size)
-        recipe = replace(recipe, objective=warm_up(steps, recipe.objective))
-    settings: dict[str, object] = {"schedule": None} if constant_rate else {}
+        recipe = replace(recipe, objective=Weighted(WarmUp(steps), recipe.objective))
+    settings: dict[str, object] = {"learning_rate": recipe.learning_rate} if constant_rate else {}
     scored = model
     if average:
         averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average))
-        settings["on_step"] = lambda step, terms: averaged.update_parameters(model)
+        settings["watch"] = lambda report: averaged.update_parameters(model)
         scored = averaged.module
     clock = Clock()
     fit_model(recipe, model, images, generator, **settings)

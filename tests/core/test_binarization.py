@@ -9,16 +9,16 @@ def test_intensity_spans_zero_to_one():
     torch.testing.assert_close(b.intensity(pixels), torch.tensor([0.0, 0.2, 1.0]))
 
 
-def test_threshold_by_hand():
-    intensity = torch.tensor([0.0, 0.5, 0.500001, 1.0])
-    assert b.threshold(intensity).tolist() == [0, 0, 1, 1]
-    assert b.threshold(intensity, 1.0).tolist() == [0, 0, 0, 0]
-    assert b.threshold(intensity, 0.0).tolist() == [0, 1, 1, 1]
-
-
-def test_by_threshold_agrees_with_threshold_on_every_byte():
+def test_threshold_is_an_intensity_above_a_half_for_every_byte():
     pixels = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(b.by_threshold(pixels), b.threshold(b.intensity(pixels)))
+    assert torch.equal(b.threshold(pixels), (pixels / 255 > 0.5).float())
+
+
+def test_protocols_are_known_by_name():
+    assert [b.protocol_named(name) for name in b.PROTOCOLS] == [b.threshold, b.dynamic, b.static]
+    assert b.protocol_named(b.freeze) is b.freeze
+    with pytest.raises(ValueError, match="no protocol is called 'by coin'; there is threshold, dy"):
+        b.protocol_named("by coin")
 
 
 def test_bernoulli_by_hand_and_at_the_ends():
@@ -28,7 +28,7 @@ def test_bernoulli_by_hand_and_at_the_ends():
 
 def test_dynamic_pixels_are_ink_as_often_as_their_intensity_says(generator):
     pixels = torch.arange(256, dtype=torch.uint8).repeat(4000, 1)
-    mean = b.dynamically(pixels, generator).mean(0)
+    mean = b.dynamic(pixels, generator).mean(0)
     intensity = torch.arange(256) / 255
     error = (intensity * (1 - intensity) / 4000).sqrt()
     assert ((mean - intensity).abs() <= 5 * error).all()
@@ -37,15 +37,15 @@ def test_dynamic_pixels_are_ink_as_often_as_their_intensity_says(generator):
 
 
 def test_dynamic_agrees_with_bernoulli_on_the_same_noise(pixels):
-    noise = b.byte_noise(pixels.shape, generator=torch.Generator().manual_seed(5))
-    drawn = b.dynamically(pixels, torch.Generator().manual_seed(5))
+    noise = b.byte_noise(pixels.shape, torch.Generator().manual_seed(5))
+    drawn = b.dynamic(pixels, torch.Generator().manual_seed(5))
     middle_of_its_level = (noise + 0.5) / 255
     assert torch.equal(drawn, b.bernoulli(b.intensity(pixels), middle_of_its_level))
 
 
 def test_all_255_levels_of_noise_are_equally_likely(generator):
     count = 4_000_000
-    noise = b.byte_noise((count // 8, 8), generator=generator)
+    noise = b.byte_noise((count // 8, 8), generator)
     for bytes_of_a_word in (noise, noise[:, :1], noise[:, -1:]):
         found = bytes_of_a_word.flatten().long().bincount(minlength=256)
         assert found[255] == 0
@@ -59,7 +59,7 @@ def test_all_255_levels_of_noise_are_equally_likely(generator):
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (3, 5), (7, 784), (2, 3, 4)])
 def test_noise_has_any_shape(shape, generator):
-    noise = b.byte_noise(shape, generator=generator)
+    noise = b.byte_noise(shape, generator)
     assert noise.shape == shape
     assert noise.dtype == torch.uint8
 
@@ -72,17 +72,17 @@ def test_noise_is_drawn_again_when_too_many_words_are_left_out(generator, monkey
         return select(words, mask)[: 1 if len(calls) == 1 else None]
 
     monkeypatch.setattr(torch.Tensor, "masked_select", few)
-    assert b.byte_noise((4, 784), generator=generator).shape == (4, 784)
+    assert b.byte_noise((4, 784), generator).shape == (4, 784)
     assert len(calls) == 2
 
 
 def test_noise_is_made_on_the_device_of_the_pixels():
-    assert b.dynamically(torch.zeros(2, 3, dtype=torch.uint8, device="meta")).is_meta
+    assert b.dynamic(torch.zeros(2, 3, dtype=torch.uint8, device="meta")).is_meta
 
 
 def test_a_seed_repeats_and_another_differs(pixels):
     one, same, other = (
-        b.dynamically(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        b.dynamic(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -91,35 +91,28 @@ def test_a_seed_repeats_and_another_differs(pixels):
 def test_frozen_pixels_stay_under_every_protocol(pixels, generator):
     frozen = b.freeze(pixels, generator)
     assert set(frozen.unique().tolist()) == {0, 255}
-    assert torch.equal(b.by_threshold(frozen), b.dynamically(frozen, generator))
-    assert torch.equal(b.by_threshold(frozen), frozen / 255)
+    assert torch.equal(b.threshold(frozen), b.dynamic(frozen, generator))
+    assert torch.equal(b.threshold(frozen), frozen / 255)
 
 
 @pytest.mark.usefixtures("as_users_run")
 class TestErrors:
-    @pytest.mark.parametrize("level", [-0.1, 1.5, float("nan")])
-    def test_level_outside_its_range(self, level):
-        with pytest.raises(ValueError, match=r"expected a level from 0 to 1, got"):
-            b.threshold(torch.zeros(3), level)
-
     @pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, float("nan")])
     def test_intensity_outside_its_range(self, value):
-        with pytest.raises(ValueError, match="expected intensities from 0 to 1"):
-            b.threshold(torch.tensor([0.5, value]))
-        with pytest.raises(ValueError, match="expected intensities from 0 to 1"):
+        with pytest.raises(ValueError, match="expected probabilities from 0 to 1"):
             b.bernoulli(torch.tensor([0.5, value]), torch.zeros(2))
 
     def test_bytes_where_intensities_belong(self, pixels):
         with pytest.raises(TypeError, match=r"binarization\.intensity"):
-            b.threshold(pixels)
+            b.bernoulli(pixels, torch.zeros(pixels.shape))
 
     def test_floats_where_bytes_belong(self):
-        for function in (b.intensity, b.by_threshold, b.dynamically, b.freeze):
+        for function in (b.intensity, b.threshold, b.dynamic, b.freeze):
             with pytest.raises(TypeError, match="uint8"):
                 function(torch.rand(3))
 
     def test_noise_of_another_shape(self):
-        with pytest.raises(ValueError, match=r"noise of shape \(3,\), got \(1,\)"):
+        with pytest.raises(ValueError, match=r"noise of one shape, got \(3,\) and \(1,\)"):
             b.bernoulli(torch.rand(3), torch.rand(1))
 
 
@@ -131,12 +124,12 @@ def test_freezing_tosses_coins():
 
 def test_frozen_images_are_taken_as_they_are(pixels, generator):
     frozen = b.freeze(pixels, generator)
-    assert torch.equal(b.as_frozen(frozen), frozen / 255)
+    assert torch.equal(b.static(frozen), frozen / 255)
 
 
 @pytest.mark.usefixtures("as_users_run")
 def test_grey_images_are_not_frozen(pixels):
-    with pytest.raises(ValueError, match=r"bytes 0 and 255 alone, got \d+ .* by freeze"):
-        b.as_frozen(pixels)
+    with pytest.raises(ValueError, match=r"all 0 or 255, but one is \d+; draw .* freeze\("):
+        b.static(pixels)
     with pytest.raises(TypeError, match="uint8"):
-        b.as_frozen(torch.rand(3))
+        b.static(torch.rand(3))

@@ -103,7 +103,7 @@ def test_convolutions_grow_7_to_14_to_28():
 class TestErrors:
     @pytest.mark.parametrize("network", [Decoder, ConvDecoder])
     def test_latent_of_the_wrong_size(self, network):
-        with pytest.raises(ValueError, match=r"codes of shape \(batch, 5\), one row each, got"):
+        with pytest.raises(ValueError, match=r"latents of shape \(batch, 5\), one row each, got"):
             network()(torch.zeros(3, 4))
 
     @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])

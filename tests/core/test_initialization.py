@@ -3,7 +3,7 @@ import math
 import torch
 from torch import nn
 
-from vaelib.initialization import glorot_uniform, pixel_log_odds
+from vaelib.initialization import glorot_uniform
 
 
 def test_weights_are_uniform_within_glorots_limit_and_biases_zero(generator):
@@ -23,11 +23,3 @@ def test_a_seed_repeats():
     for network in networks:
         glorot_uniform(network, torch.Generator().manual_seed(3))
     assert torch.equal(networks[0].weight, networks[1].weight)
-
-
-def test_pixel_log_odds_alone_are_the_model_of_independent_pixels(generator):
-    pixels = torch.tensor([[255, 0, 51], [255, 0, 0], [255, 0, 102]], dtype=torch.uint8)
-    expected = torch.tensor([3.5 / 4, 0.5 / 4, 1.1 / 4])
-    torch.testing.assert_close(pixel_log_odds(pixels).sigmoid(), expected)
-    many = torch.randint(0, 256, (20_000, 5), generator=generator).to(torch.uint8)
-    assert (pixel_log_odds(many).sigmoid() - 0.5).abs().max() < 0.02

@@ -5,19 +5,14 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from vaelib import vae
+from vaelib.course.post import Penalised
 from vaelib.decoder import log_likelihood
-from vaelib.elbo import elbo, kl
+from vaelib.elbo import elbo, kl, log_mean_exp, log_ratio
 from vaelib.encoder import Gaussian, reparameterize
-from vaelib.evaluation import log_weights
-from vaelib.objectives import (
-    importance_weighted,
-    log_mean_exp,
-    log_ratio,
-    path_derivative,
-    warm_up,
-    weighted,
-)
-from vaelib.training import mean_terms, train
+from vaelib.evaluation import mean_terms
+from vaelib.objectives import ImportanceWeighted, Weighted, path_derivative
+from vaelib.schedule import Progress, WarmUp
+from vaelib.training import train
 
 
 @pytest.fixture
@@ -49,34 +44,39 @@ class TestWeighted:
     @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 4.0])
     def test_weighs_the_kl_alone(self, model, image, beta):
         noise = noise_of(6, 3)
-        plain, found = elbo(model, image, noise), weighted(beta)(model, image, noise)
+        plain, found = elbo(model, image, noise), Weighted(beta)(model, image, noise)
         assert torch.equal(found.log_likelihood, plain.log_likelihood)
         assert torch.equal(found.kl, beta * plain.kl)
 
     def test_names_its_beta_so_that_a_run_is_not_resumed_with_another(self, pixels):
         model, generator = vae.dense(hidden=5), torch.Generator()
-        history = train(model, pixels, epochs=1, objective=weighted(2.0), generator=generator)
-        with pytest.raises(ValueError, match=r"objective was weighted\(2\), now weighted\(3\)"):
-            train(model, pixels, epochs=2, objective=weighted(3.0), resume=history)
+        history = train(model, pixels, epochs=1, objective=Weighted(2.0), generator=generator)
+        with pytest.raises(
+            ValueError, match=r"objective was Weighted\(2, elbo\), now Weighted\(3,"
+        ):
+            train(model, pixels, epochs=2, objective=Weighted(3.0), resume=history)
 
 
 class TestWarmUp:
-    def test_grows_by_the_steps_that_the_model_has_seen(self, model, image):
-        noise = noise_of(6, 3)
+    def test_grows_by_the_steps_of_the_run(self, model, image):
+        noise, objective = noise_of(6, 3), Weighted(WarmUp(100))
         plain = elbo(model, image, noise).kl
-        for steps, beta in ((0, 0.0), (25, 0.25), (100, 1.0), (5000, 1.0)):
-            model.trained_steps = steps
-            torch.testing.assert_close(warm_up(100)(model, image, noise).kl, beta * plain)
+        for step, beta in ((0, 0.0), (25, 0.25), (100, 1.0), (5000, 1.0)):
+            found = objective.at(Progress(step, 6000))(model, image, noise).kl
+            torch.testing.assert_close(found, beta * plain)
 
     def test_warms_up_any_objective(self, model, image):
-        model.trained_steps = 50
-        noise = noise_of(6, 3)
-        found = warm_up(100, weighted(4.0))(model, image, noise).kl
+        noise, objective = noise_of(6, 3), Weighted(4.0, Weighted(WarmUp(100)))
+        found = objective.at(Progress(50, 200))(model, image, noise).kl
         torch.testing.assert_close(found, 2 * elbo(model, image, noise).kl)
 
     def test_has_nothing_to_weigh_where_there_is_no_kl(self):
         with pytest.raises(ValueError, match="expected an objective whose second term is a KL"):
-            warm_up(100, importance_weighted)
+            Weighted(WarmUp(100), ImportanceWeighted(5))
+
+    def test_is_not_called_without_a_run(self, model, image):
+        with pytest.raises(ValueError, match="this β is a schedule"):
+            Weighted(WarmUp(100))(model, image, noise_of(6, 3))
 
 
 class TestPathDerivative:
@@ -123,13 +123,13 @@ class TestPathDerivative:
 class TestImportanceWeighted:
     def test_bound_is_the_log_mean_of_the_weights(self, model, image):
         noise = noise_of(7, 6, 3)
-        weights = log_weights(model, image, model.encoder(image), noise)
-        found = importance_weighted(model, image, noise)
+        weights = torch.stack([path_derivative(model, image, one).bound for one in noise])
+        found = ImportanceWeighted(7)(model, image, noise)
         torch.testing.assert_close(found.bound, log_mean_exp(weights), rtol=1e-9, atol=1e-9)
 
     def test_of_one_sample_it_is_the_sampled_elbo(self, model, image):
         noise = noise_of(1, 6, 3)
-        found = importance_weighted(model, image, noise)
+        found = ImportanceWeighted(1)(model, image, noise)
         expected = path_derivative(model, image, noise[0])
         for a, b in zip(found, expected, strict=True):
             torch.testing.assert_close(a, b)
@@ -151,7 +151,7 @@ class TestImportanceWeighted:
             (s * log_weight(model, image, n)).mean() for s, n in zip(share, noise, strict=True)
         )
         expected = torch.autograd.grad(total, list(model.parameters()))
-        found = gradient(model, importance_weighted, image, noise)
+        found = gradient(model, ImportanceWeighted(4), image, noise)
         torch.testing.assert_close(found, torch.cat([g.flatten() for g in expected]))
 
     def test_train_gives_it_its_samples(self, digits):
@@ -162,16 +162,17 @@ class TestImportanceWeighted:
             return model, mean_terms(model, digits).bound
 
         plain, before = run()
-        tight, after = run(objective=importance_weighted, samples=5)
+        tight, after = run(objective=ImportanceWeighted(5))
         assert abs(before - after) < 15
         assert not torch.equal(plain.decoder.logits.weight, tight.decoder.logits.weight)
 
     @pytest.mark.usefixtures("as_users_run")
-    def test_says_what_is_missing_without_samples(self, pixels):
-        with pytest.raises(ValueError, match=r"give train the number of samples: .*samples=5"):
-            train(vae.dense(hidden=5), pixels, objective=importance_weighted)
+    def test_wants_noise_for_its_samples(self, model, image):
+        for wrong in (noise_of(6, 3), noise_of(4, 6, 3)):
+            with pytest.raises(ValueError, match=r"expected noise of shape \(5, 6, 3\), got"):
+                ImportanceWeighted(5)(model, image, wrong)
         with pytest.raises(ValueError, match="at least 1 sample for the objective, got 0"):
-            train(vae.dense(hidden=5), pixels, objective=importance_weighted, samples=0)
+            ImportanceWeighted(0)
 
 
 def test_the_average_log_ratio_is_the_kl():
@@ -191,6 +192,6 @@ def test_log_mean_exp_neither_overflows_nor_underflows():
 
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="expected a β of at least 0, got -1"):
-        weighted(-1.0)
-    with pytest.raises(ValueError, match="at least 1 step of warm-up, got 0"):
-        warm_up(0)
+        Weighted(-1.0)
+    with pytest.raises(ValueError, match=r"expected a penalty of at least 0, got -0.1"):
+        Penalised(-0.1)

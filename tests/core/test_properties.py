@@ -4,9 +4,7 @@ Bounds of rounding are those of the type: u = 2⁻²⁴ for 32 bits, 2⁻⁵³ f
 trusted to n · u times the sum of their sizes.
 """
 
-import itertools
 import math
-from unittest import mock
 
 import numpy as np
 import torch
@@ -15,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from vaelib import binarization, elbo, encoder, sampling, training, vae
+from vaelib import binarization, elbo, encoder, evaluation, sampling, vae
+from vaelib.course import post
 from vaelib.decoder import log_likelihood
-from vaelib.elbo import ElboTerms
 
 U32, U64 = 2.0**-24, 2.0**-53
 settings.register_profile(
@@ -199,26 +197,16 @@ class TestBinarization:
         assert torch.equal((grey * 255).round().to(torch.uint8), pixels)
         assert 0 <= grey.min() <= grey.max() <= 1
 
-    @given(bytes_)
-    def test_the_threshold_of_bytes_is_that_of_intensities(self, pixels):
-        grey = binarization.intensity(pixels)
-        assert torch.equal(binarization.by_threshold(pixels), binarization.threshold(grey))
-
-    @given(bytes_, st.floats(0, 1, width=32), st.floats(0, 1, width=32))
-    def test_a_higher_level_keeps_less_ink(self, pixels, one, other):
-        grey, (low, high) = binarization.intensity(pixels), sorted((one, other))
-        assert (binarization.threshold(grey, high) <= binarization.threshold(grey, low)).all()
-
     @given(bytes_, st.integers(0, 2**31))
     def test_coins_are_binary_and_certain_where_the_pixel_is(self, pixels, seed):
         generator = torch.Generator().manual_seed(seed)
-        coins = binarization.dynamically(pixels, generator)
+        coins = binarization.dynamic(pixels, generator)
         assert ((coins == 0) | (coins == 1)).all()
         assert (coins[pixels == 0] == 0).all()
         assert (coins[pixels == 255] == 1).all()
         frozen = binarization.freeze(pixels, torch.Generator().manual_seed(seed))
-        assert torch.equal(binarization.by_threshold(frozen), coins)
-        assert torch.equal(binarization.dynamically(frozen, generator), coins)
+        assert torch.equal(binarization.threshold(frozen), coins)
+        assert torch.equal(binarization.dynamic(frozen, generator), coins)
 
     @given(bytes_, st.data())
     def test_more_intensity_is_more_ink_under_the_same_noise(self, pixels, data):
@@ -264,24 +252,6 @@ class TestElbo:
 
 
 class TestSampling:
-    @given(st.data(), st.integers(2, 12))
-    def test_a_walk_begins_and_ends_where_it_should_in_even_steps(self, data, steps):
-        start, end = (data.draw(arrays(-9.0, 9.0, (1, 4)))[0] for _ in range(2))
-        walk = sampling.interpolate(start, end, steps)
-        torch.testing.assert_close(walk[0], start)
-        torch.testing.assert_close(walk[-1], end)
-        strides = walk.diff(dim=0)
-        torch.testing.assert_close(strides, strides[:1].expand_as(strides), atol=1e-9, rtol=1e-6)
-
-    @given(st.data(), st.integers(0, 3))
-    def test_a_traverse_moves_one_axis(self, data, axis):
-        centre = data.draw(arrays(-9.0, 9.0, (1, 4)))[0]
-        values = data.draw(arrays(-3.0, 3.0, (1, 5)))[0]
-        codes = sampling.traverse(centre, axis, values)
-        assert torch.equal(codes[:, axis], values)
-        others = [other for other in range(4) if other != axis]
-        assert torch.equal(codes[:, others], centre[others].expand(5, -1))
-
     @given(arrays(-50.0, 50.0, (4, 3)))
     def test_mean_images_are_probabilities(self, code):
         intensity = sampling.decode(MODEL, code)
@@ -292,31 +262,14 @@ class TestTraining:
     @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.just(6))), st.integers(1, 9))
     def test_evaluation_is_per_image_and_its_mean_the_mean(self, pixels, batch_size):
         images = torch.from_numpy(pixels)
-        terms = training.evaluate(MODEL, images, batch_size=batch_size)
+        terms = evaluation.evaluate(MODEL, images, batch_size=batch_size)
         assert terms.bound.shape == (len(images),)
-        mean = training.mean_terms(MODEL, images, batch_size=batch_size)
+        mean = evaluation.mean_terms(MODEL, images, batch_size=batch_size)
         torch.testing.assert_close(mean.bound, terms.bound.mean())
-        exact = elbo.kl(MODEL.encoder(binarization.by_threshold(images).double()))
+        exact = elbo.kl(MODEL.encoder(binarization.threshold(images).double()))
         torch.testing.assert_close(terms.kl, exact.detach())
 
     @given(st.lists(arrays(-9.0, 9.0), min_size=1, max_size=4))
     def test_the_sum_of_squares_is_that_of_all_values_together(self, parts):
         together = torch.cat([part.flatten() for part in parts])
-        torch.testing.assert_close(training.sum_of_squares(parts), together @ together)
-
-    @given(st.lists(st.floats(0, 100), min_size=1, max_size=30))
-    def test_throttled_calls_are_far_enough_apart(self, gaps):
-        now, calls = [0.0], []
-        report = training.throttle(lambda: calls.append(now[0]), seconds=10.0)
-        with mock.patch("time.monotonic", side_effect=lambda: now[0]):
-            for gap in gaps:
-                now[0] += gap
-                report()
-        assert all(b - a >= 10 for a, b in itertools.pairwise(calls))
-        assert calls[0] == gaps[0]
-
-
-@given(arrays(-9.0, 9.0), st.data())
-def test_the_bound_of_terms_is_their_difference(log_p, data):
-    kl = data.draw(arrays(0.0, 9.0, tuple(log_p.shape)))
-    assert torch.equal(ElboTerms(log_p, kl).bound, log_p - kl)
+        torch.testing.assert_close(post.sum_of_squares(parts), together @ together)

@@ -367,3 +367,11 @@ class TestTuning:
         with pytest.raises(SystemExit):
             tuning.main(["one-layer", *lever])
         assert "a decay from 0 up to below 1" in capsys.readouterr().err
+
+
+def test_pixel_log_odds_alone_are_the_model_of_independent_pixels(generator):
+    pixels = torch.tensor([[255, 0, 51], [255, 0, 0], [255, 0, 102]], dtype=torch.uint8)
+    expected = torch.tensor([3.5 / 4, 0.5 / 4, 1.1 / 4])
+    torch.testing.assert_close(published.pixel_log_odds(pixels).sigmoid(), expected)
+    many = torch.randint(0, 256, (20_000, 5), generator=generator).to(torch.uint8)
+    assert (published.pixel_log_odds(many).sigmoid() - 0.5).abs().max() < 0.02

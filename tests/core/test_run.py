@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import torch
 from jupyter_client.manager import start_new_kernel
+from watching import each_epoch, each_step
 
 from vaelib import checkpoint, vae
-from vaelib.binarization import by_threshold, dynamically
+from vaelib.course.post import Penalised
 from vaelib.elbo import ElboTerms, elbo
-from vaelib.run import InterruptedTraining, NonFiniteError, interruptible, read_state
-from vaelib.training import evaluate, train
+from vaelib.evaluation import evaluate
+from vaelib.guard import NonFiniteError, interruptible
+from vaelib.run import read_state
+from vaelib.training import InterruptedTraining, train
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +48,7 @@ def same_history(one, two):
             assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-SETTINGS = {"batch_size": 16, "binarize": dynamically, "decoder_penalty": 0.01}
+SETTINGS = {"batch_size": 16, "protocol": "dynamic", "objective": Penalised(0.01)}
 
 
 @pytest.fixture
@@ -91,13 +94,14 @@ class TestResume:
         script = f"""
             import sys, torch
             from vaelib import training, vae
-            from vaelib.binarization import dynamically
+            from vaelib.course import post
             pixels = torch.randint(0, 256, (60, 784), generator=torch.Generator().manual_seed(0))
             pixels, epochs = pixels.to(torch.uint8), int(sys.argv[1])
             generator = torch.Generator().manual_seed(0)
             model = vae.dense(hidden=20, latent=2, generator=generator)
             training.train(model, pixels, epochs=epochs, test_images=pixels[:9], batch_size=16,
-                           generator=generator, binarize=dynamically, decoder_penalty=0.01,
+                           generator=generator, protocol="dynamic",
+                           objective=post.Penalised(0.01),
                            save_to={str(tmp_path / "run.safetensors")!r},
                            resume={str(tmp_path / "run.safetensors")!r})
         """
@@ -130,7 +134,7 @@ class TestResume:
         [
             ({"batch_size": 17}, "batch_size was 16, now 17"),
             ({"learning_rate": 0.1}, "learning_rate was 0.001, now 0.1"),
-            ({"binarize": by_threshold}, "binarize was dynamically, now by_threshold"),
+            ({"protocol": "threshold"}, "binarize was dynamic, now threshold"),
             ({"test_images": None}, "test_images was 9 with SHA-256"),
         ],
     )
@@ -148,18 +152,11 @@ class TestResume:
         for change in ({"hidden": 30}, {"latent": 3}, {"activation": "relu"}):
             other, _ = small(**change)
             before = weights(other)
-            with pytest.raises(ValueError, match="network was Encoder"):
+            with pytest.raises(ValueError, match=r"network was .*Encoder"):
                 train(other, pixels, test_images=pixels[:9], resume=history, **SETTINGS)
             assert torch.equal(weights(other), before), "it was touched before it was compared"
         with pytest.raises(ValueError, match=r"in torch.float32, now .* in torch.float64"):
             train(small()[0].double(), pixels, test_images=pixels[:9], resume=history, **SETTINGS)
-
-    def test_networks_of_ones_own_are_compared_by_their_weights(self, pixels, unbroken):
-        wide, _ = small(hidden=30)
-        for ours, theirs in zip(wide.children(), unbroken[0].children(), strict=True):
-            ours.settings = theirs.settings
-        with pytest.raises(ValueError, match=r"encoder.mean.weight has shape \(2, 20\), expected"):
-            train(wide, pixels, test_images=pixels[:9], resume=unbroken[1], **SETTINGS)
 
     def test_what_happens_to_the_model_afterwards_does_not_touch_the_history(
         self, pixels, unbroken
@@ -167,8 +164,9 @@ class TestResume:
         model, generator = small()
         settings = SETTINGS | {"test_images": pixels[:9], "generator": generator}
         with pytest.warns(InterruptedTraining):
-            history = train(model, pixels, on_step=stop_at(6), **settings)
-        train(model, pixels, further=True, **settings)
+            history = train(model, pixels, watch=each_step(stop_at(6)), **settings)
+        model.trained_steps = 0
+        train(model, pixels, **settings)
         for _ in range(2):
             again, _ = small(seed=8)
             train(again, pixels, resume=history, **settings)
@@ -188,21 +186,21 @@ class TestResume:
         with pytest.raises(checkpoint.CheckpointError, match="there is no file"):
             train(model, pixels, resume=tmp_path / "nothing")
         seen = []
-        train(model, pixels, epochs=1, on_epoch=lambda epoch, history: seen.append(history))
+        train(
+            model, pixels, epochs=1, watch=each_epoch(lambda epoch, history: seen.append(history))
+        )
         with pytest.raises(ValueError, match="this history has no state"):
             train(model, pixels, resume=seen[0])
 
-    def test_files_come_every_so_many_epochs_and_at_the_end(self, pixels, tmp_path):
+    def test_the_file_comes_after_every_epoch(self, pixels, tmp_path):
         path, found = tmp_path / "run.safetensors", []
+        model, generator = small()
 
         def look(epoch, history):
-            found.append(int(read_state(path).tensors["step"]) if path.exists() else 0)
+            found.append(int(read_state(path).tensors["step"]))
 
-        model, generator = small()
-        train(
-            model, pixels, epochs=5, save_to=path, save_every=2, generator=generator, on_epoch=look
-        )
-        assert found == [0, 2, 2, 4, 5]
+        train(model, pixels, epochs=3, save_to=path, generator=generator, watch=each_epoch(look))
+        assert found == [1, 2, 3]
         assert torch.equal(weights(checkpoint.load(path)), weights(model))
 
     def test_an_older_run_is_not_overwritten_by_accident(self, pixels, tmp_path):
@@ -227,11 +225,8 @@ class TestResume:
 
     def test_a_target_that_could_never_be_written_is_found_at_once(self, pixels, tmp_path):
         model, generator = small()
-        model.encoder.hidden.append(torch.nn.Dropout())
-        with pytest.raises(checkpoint.CheckpointError, match="could not be loaded again"):
-            train(model, pixels, save_to=tmp_path / "run", generator=generator)
         with pytest.raises(ValueError, match="is a folder; expected the name of a file"):
-            train(small()[0], pixels, save_to=tmp_path, generator=generator)
+            train(model, pixels, save_to=tmp_path, generator=generator)
         assert model.trained_steps == 0
 
     @pytest.mark.usefixtures("as_users_run")
@@ -257,7 +252,7 @@ class TestInterrupt:
         model, generator = small()
         settings = SETTINGS | {"test_images": pixels[:9], "generator": generator}
         with pytest.warns(InterruptedTraining, match=f"after step {step}; .*resume=history"):
-            history = train(model, pixels, on_step=stop_at(step), **settings)
+            history = train(model, pixels, watch=each_step(stop_at(step)), **settings)
         assert model.trained_steps == step
         assert len(history.seconds) == step // 4
         assert history.test.bound.shape == history.train.kl.shape == (step // 4,)
@@ -271,7 +266,7 @@ class TestInterrupt:
         model, generator = small()
         settings = SETTINGS | {"test_images": pixels[:9], "save_to": path}
         with pytest.warns(InterruptedTraining, match="or after a restart resume="):
-            train(model, pixels, generator=generator, on_step=stop_at(6), **settings)
+            train(model, pixels, generator=generator, watch=each_step(stop_at(6)), **settings)
         model, generator = small(seed=3)
         train(model, pixels, generator=generator, resume=path, **settings)
         assert torch.equal(weights(model), weights(unbroken[0]))
@@ -288,7 +283,7 @@ class TestInterrupt:
                 pixels,
                 save_to=tmp_path / "r",
                 generator=generator,
-                on_step=stop_at(1),
+                watch=each_step(stop_at(1)),
                 batch_size=10,
             )
         texts = [str(warning.message) for warning in said]
@@ -311,14 +306,14 @@ class TestInterrupt:
                 batch_size=10,
                 save_to=tmp_path / "r",
                 generator=generator,
-                on_step=spoil_and_stop,
+                watch=each_step(spoil_and_stop),
             )
         assert all(parameter.isfinite().all() for parameter in model.parameters())
         assert not list(tmp_path.iterdir())
 
     def test_at_the_last_step_there_is_nothing_to_warn_about(self, pixels):
         model, generator = small()
-        history = train(model, pixels, epochs=1, generator=generator, on_step=stop_at(1))
+        history = train(model, pixels, epochs=1, generator=generator, watch=each_step(stop_at(1)))
         assert len(history.seconds) == 1
 
     def test_a_callback_may_ask_too_also_in_a_thread(self, pixels):
@@ -331,7 +326,7 @@ class TestInterrupt:
         def work():
             model, generator = small()
             with pytest.warns(InterruptedTraining):
-                found.append(train(model, pixels, generator=generator, on_epoch=button))
+                found.append(train(model, pixels, generator=generator, watch=each_epoch(button)))
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -367,7 +362,7 @@ class TestInterrupt:
             model = vae.dense(hidden=20, generator=generator)
             images = torch.zeros(6000, 784, dtype=torch.uint8)
             history = training.train(model, images, epochs=10**6, generator=generator,
-                on_step=lambda step, terms: print(step, flush=True) if step == 5 else None)
+                watch=lambda at: print(at.step, flush=True) if at.step == 5 else None)
             print("steps", model.trained_steps, "state", int(history.state.tensors["step"]))
             print("finite", all(p.isfinite().all() for p in model.parameters()))
         """
@@ -390,7 +385,7 @@ class TestInterrupt:
             model = vae.dense(hidden=20, generator=generator)
             images = torch.zeros(6000, 784, dtype=torch.uint8)
             history = training.train(model, images, epochs=10**6, generator=generator,
-                on_step=lambda step, terms: print("begun", flush=True) if step == 5 else None)
+                watch=lambda at: print("begun", flush=True) if at.step == 5 else None)
         """
         said = []
 
@@ -421,13 +416,14 @@ class TestTwice:
         with pytest.raises(ValueError, match="has been trained for 1 steps"):
             train(model, pixels, epochs=1, generator=generator)
         assert torch.equal(weights(model), before)
-        train(model, pixels, epochs=1, generator=generator, further=True)
+        model.trained_steps = 0
+        train(model, pixels, epochs=1, generator=generator)
         assert not torch.equal(weights(model), before)
 
     def test_nor_one_that_was_interrupted(self, pixels):
         model, generator = small()
         with pytest.warns(InterruptedTraining):
-            train(model, pixels, generator=generator, on_step=stop_at(1), batch_size=10)
+            train(model, pixels, generator=generator, watch=each_step(stop_at(1)), batch_size=10)
         with pytest.raises(ValueError, match="has been trained for 1 steps"):
             train(model, pixels, generator=generator, batch_size=10)
 
@@ -436,11 +432,11 @@ class TestTwice:
         train(model, pixels, epochs=3, save_to=tmp_path / "run", generator=generator)
         with pytest.raises(ValueError, match="has been trained for 3 steps"):
             train(checkpoint.load(tmp_path / "run"), pixels)
-        train(model, pixels, epochs=2, further=True, generator=generator)
-        assert model.trained_steps == 5
+        model.trained_steps = 0
         with pytest.raises(NonFiniteError, match="those after step 0"):
-            train(model, pixels, further=True, learning_rate=1e30, generator=generator)
-        with pytest.raises(ValueError, match="has been trained for 5 steps"):
+            train(model, pixels, learning_rate=1e30, generator=generator)
+        model.trained_steps = 3
+        with pytest.raises(ValueError, match="has been trained for 3 steps"):
             train(model, pixels)
 
     def test_nor_one_that_was_left_in_the_middle_of_a_step(self, pixels, monkeypatch):
@@ -507,7 +503,7 @@ class TestNonFinite:
                 model,
                 pixels,
                 objective=poisoned(7, term, value),
-                on_step=lambda step, terms: seen.update({step: weights(model)}),
+                watch=each_step(lambda step, terms: seen.update({step: weights(model)})),
                 **settings,
             )
         assert f"in epoch 2, at step 7: {named}" in str(caught.value)
@@ -518,7 +514,7 @@ class TestNonFinite:
         for rate in (1e4, 1e20, 1e38):
             model, generator = small()
             start = weights(model)
-            with pytest.raises(NonFiniteError, match="The learning rate is 1"):
+            with pytest.raises(NonFiniteError, match=r"too large \(it is 1e\+"):
                 train(model, pixels, learning_rate=rate, batch_size=16, generator=generator)
             assert evaluate(model, pixels).bound.isfinite().all()
             assert torch.equal(weights(model), start)
@@ -545,12 +541,12 @@ class TestNonFinite:
                 batch_size=30,
                 objective=spoils,
                 generator=generator,
-                on_step=lambda step, terms: seen.update({step: weights(model)}),
+                watch=each_step(lambda step, terms: seen.update({step: weights(model)})),
             )
         assert torch.equal(weights(model), seen[100])
 
     def test_an_accelerator_is_looked_at_once_an_epoch(self, pixels, monkeypatch):
-        monkeypatch.setattr("vaelib.run.reading_waits", lambda device: True)
+        monkeypatch.setattr("vaelib.guard.reading_waits", lambda device: True)
         model, generator = small()
         seen = {}
 
@@ -569,7 +565,7 @@ class TestNonFinite:
                 batch_size=30,
                 objective=overflows,
                 generator=generator,
-                on_step=lambda step, terms: seen.update({step: weights(model)}),
+                watch=each_step(lambda step, terms: seen.update({step: weights(model)})),
             )
         assert len(seen) == 6
         assert torch.equal(weights(model), seen[4])
@@ -591,5 +587,5 @@ class TestNonFinite:
 
     def test_a_penalty_that_overflows_is_named(self, pixels):
         model, generator = small()
-        with pytest.raises(NonFiniteError, match="the penalty on the decoder's parameters"):
-            train(model, pixels, decoder_penalty=1e39, generator=generator)
+        with pytest.raises(NonFiniteError, match="what the objective adds to the loss"):
+            train(model, pixels, objective=Penalised(1e39), generator=generator)

@@ -5,14 +5,18 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from watching import each_step
 
 from vaelib import vae
-from vaelib.binarization import by_threshold, dynamically, intensity
+from vaelib.binarization import dynamic, intensity, threshold
+from vaelib.course.post import Penalised, sum_of_squares
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize
-from vaelib.objectives import importance_weighted, warm_up
-from vaelib.training import evaluate, mean_terms, sum_of_squares, throttle, to_zero, train
+from vaelib.evaluation import evaluate, mean_terms
+from vaelib.objectives import ImportanceWeighted, Weighted
+from vaelib.schedule import Progress, ToZero, WarmUp
+from vaelib.training import train
 
 
 def small(seed=0, **settings):
@@ -61,14 +65,14 @@ def test_one_step_is_adams_on_the_mean_loss(pixels):
     model, generator = small()
     by_hand, same = small()
     order = torch.randperm(len(pixels), generator=same)
-    image = by_threshold(pixels[order])
+    image = threshold(pixels[order])
     noise = torch.randn(len(pixels), 2, generator=same)
     penalty = 0.01 * sum(p.square().sum() for p in by_hand.decoder.parameters())
     loss = -elbo(by_hand, image, noise).bound.mean() + penalty
     optimizer = torch.optim.Adam(by_hand.parameters(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
     loss.backward()
     optimizer.step()
-    train(model, pixels, epochs=1, batch_size=60, decoder_penalty=0.01, generator=generator)
+    train(model, pixels, epochs=1, batch_size=60, objective=Penalised(0.01), generator=generator)
     torch.testing.assert_close(weights(model), weights(by_hand), rtol=1e-5, atol=1e-7)
 
 
@@ -78,10 +82,10 @@ def test_every_image_is_used_once_an_epoch_also_in_a_short_last_batch(pixels):
     def spy(images, generator):
         seen.append(images)
         sizes.append(len(images))
-        return by_threshold(images)
+        return threshold(images)
 
     model, generator = small()
-    train(model, pixels, epochs=1, batch_size=25, binarize=spy, generator=generator)
+    train(model, pixels, epochs=1, batch_size=25, protocol=spy, generator=generator)
     assert sizes == [60, 25, 25, 10], "once at entry, to see that nothing stays grey, then batches"
     assert torch.equal(torch.cat(seen[1:]).sum(1).sort().values, pixels.sum(1).sort().values)
 
@@ -95,26 +99,31 @@ def test_the_history_averages_over_images_not_batches(pixels):
         epochs=1,
         batch_size=25,
         generator=generator,
-        on_step=lambda step, batch: terms.append(batch.bound),
+        watch=each_step(lambda step, batch: terms.append(batch.bound)),
     )
     torch.testing.assert_close(history.train.bound[0], torch.cat(terms).mean())
     assert history.test is None
 
 
-def test_callbacks_count_from_one_and_carry_no_gradient(pixels):
+def test_reports_count_from_one_and_carry_no_gradient(pixels):
     steps, epochs = [], []
     model, generator = small()
+
+    def note(report):
+        steps.append((report.step, report.epoch, report.terms.bound.requires_grad))
+        if report.history is not None:
+            epochs.append((report.step, len(report.history.train.bound)))
+
     train(
         model,
         pixels,
         epochs=2,
         batch_size=30,
         generator=generator,
-        on_step=lambda step, terms: steps.append((step, terms.bound.requires_grad)),
-        on_epoch=lambda epoch, history: epochs.append((epoch, len(history.train.bound))),
+        watch=note,
     )
-    assert steps == [(1, False), (2, False), (3, False), (4, False)]
-    assert epochs == [(1, 1), (2, 2)]
+    assert steps == [(1, 1, False), (2, 1, False), (3, 2, False), (4, 2, False)]
+    assert epochs == [(2, 1), (4, 2)]
 
 
 def test_another_objective_and_binarization_are_one_argument(digits):
@@ -132,7 +141,7 @@ def test_another_objective_and_binarization_are_one_argument(digits):
             epochs=3,
             batch_size=20,
             objective=objective,
-            binarize=dynamically,
+            protocol="dynamic",
             generator=generator,
         )
         rates.append(mean_terms(model, digits).kl)
@@ -143,7 +152,7 @@ def test_the_penalty_shrinks_the_decoder_alone(pixels):
     norms = []
     for penalty in (0.0, 1.0):
         model, generator = small()
-        train(model, pixels, epochs=20, decoder_penalty=penalty, generator=generator)
+        train(model, pixels, epochs=20, objective=Penalised(penalty), generator=generator)
         norms.append(sum_of_squares(model.decoder.parameters()).item())
     assert norms[1] < 0.8 * norms[0]
 
@@ -153,16 +162,16 @@ def test_the_defaults_are_the_blog_posts():
     assert defaults["epochs"] == 10
     assert defaults["batch_size"] == 100
     assert defaults["learning_rate"] == 1e-3
-    assert defaults["binarize"] is by_threshold
+    assert defaults["protocol"] == "threshold"
     assert defaults["objective"] is elbo
-    assert inspect.signature(throttle).parameters["seconds"].default == 10
+    assert len(defaults) <= 12
 
 
 def test_the_generator_decides_the_coins_too(pixels):
     found = []
     for _ in range(2):
         model, generator = small()
-        train(model, pixels, epochs=1, binarize=dynamically, generator=generator)
+        train(model, pixels, epochs=1, protocol="dynamic", generator=generator)
         found.append(weights(model))
     assert torch.equal(*found)
 
@@ -181,7 +190,7 @@ def test_the_penalty_takes_in_biases(pixels):
         model, generator = small()
         torch.nn.init.ones_(model.decoder.logits.bias)
         ink = torch.full_like(pixels, 255)  # the likelihood alone would raise every bias
-        train(model, ink, epochs=1, decoder_penalty=penalty, generator=generator)
+        train(model, ink, epochs=1, objective=Penalised(penalty), generator=generator)
         moved.append(model.decoder.logits.bias.detach() - 1)
     assert (moved[1] < 0).all()
     assert (moved[0] > 0).all()
@@ -193,12 +202,12 @@ def test_test_curve_and_evaluation_follow_the_protocol(pixels):
         model,
         pixels,
         epochs=1,
-        binarize=dynamically,
+        protocol="dynamic",
         test_images=pixels,
         learning_rate=0.0,
         generator=generator,
     )
-    by_coins = mean_terms(model, pixels, binarize=dynamically)
+    by_coins = mean_terms(model, pixels, protocol="dynamic")
     assert history.test.bound[0] == by_coins.bound
     assert by_coins.bound != mean_terms(model, pixels).bound
 
@@ -237,40 +246,34 @@ def test_evaluate_is_per_image_and_its_kl_is_exact_in_any_batch(pixels):
     smaller = evaluate(model, pixels, batch_size=7)
     torch.testing.assert_close(terms.kl, smaller.kl)
     noise = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(terms.bound, elbo(model, by_threshold(pixels), noise).bound.detach())
+    torch.testing.assert_close(terms.bound, elbo(model, threshold(pixels), noise).bound.detach())
 
 
-def test_throttle_lets_one_call_through_each_period(monkeypatch):
-    now, calls = [0.0], []
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    report = throttle(lambda step: calls.append(step), seconds=10.0)
-    for step, second in enumerate((0, 1, 9.9, 10, 11, 25, 26)):
-        now[0] = second
-        report(step)
-    assert calls == [0, 3, 5]
-
-
-def test_a_schedule_scales_the_learning_rate_by_the_share_of_the_run_that_is_done(pixels):
-    """With Adam's averages held at one gradient, a step is as long as its rate."""
+def test_a_schedule_says_the_learning_rate_of_every_step(pixels):
+    """Where the rate is 0, the weights stay."""
     asked, weights = [], []
 
-    def stairs(fraction):
-        asked.append(fraction)
-        return 1.0 if fraction < 0.5 else 0.0
+    def stairs(at):
+        asked.append(at)
+        return 1e-3 if at.step < 3 else 0.0
 
     model = vae.dense(hidden=20)
 
     def note(step, terms):
         weights.append(model.decoder.logits.weight.clone())
 
-    train(model, pixels, epochs=2, batch_size=25, schedule=stairs, on_step=note)
-    assert asked == [n / 6 for n in range(6)], "three steps an epoch, the last one short"
+    train(model, pixels, epochs=2, batch_size=25, learning_rate=stairs, watch=each_step(note))
+    assert asked[1:] == [Progress(n, 6) for n in range(6)], "three steps an epoch"
     still = [torch.equal(a, b) for a, b in itertools.pairwise(weights)]
     assert still == [False, False, True, True, True]
 
 
 def test_the_line_to_zero_ends_there():
-    assert [to_zero(fraction) for fraction in (0.0, 0.25, 1.0)] == [1.0, 0.75, 0.0]
+    assert [ToZero(0.1)(Progress(step, 8)) for step in (0, 2, 8)] == [0.1, 0.1 * 0.75, 0.0]
+
+
+def test_a_warm_up_ends_at_one():
+    assert [WarmUp(4)(Progress(step, 8)) for step in (0, 1, 4, 8)] == [0.0, 0.25, 1.0, 1.0]
 
 
 def stopped_at_step_4(pixels, **settings):
@@ -281,7 +284,7 @@ def stopped_at_step_4(pixels, **settings):
             raise KeyboardInterrupt
 
     model, generator = small(seed=3)
-    shared = dict(epochs=3, batch_size=20, generator=generator, on_step=stop)
+    shared = dict(epochs=3, batch_size=20, generator=generator, watch=each_step(stop))
     with pytest.warns(UserWarning, match="stopped in epoch 2 after step 4"):
         return model, train(model, pixels, **shared, **settings)
 
@@ -289,9 +292,9 @@ def stopped_at_step_4(pixels, **settings):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"schedule": to_zero},
-        {"objective": warm_up(8)},
-        {"objective": importance_weighted, "samples": 3},
+        {"learning_rate": ToZero(1e-3)},
+        {"objective": Weighted(WarmUp(8))},
+        {"objective": ImportanceWeighted(3)},
     ],
 )
 def test_whatever_grows_or_falls_a_run_goes_on_as_if_it_had_not_stopped(pixels, settings):
@@ -305,17 +308,25 @@ def test_whatever_grows_or_falls_a_run_goes_on_as_if_it_had_not_stopped(pixels, 
 @pytest.mark.parametrize(
     ("settings", "other", "said"),
     [
-        ({"schedule": to_zero}, {}, "schedule was to_zero over 3 epochs, now None"),
-        ({}, {"schedule": to_zero}, "schedule was None, now to_zero over 3 epochs"),
         (
-            {"schedule": to_zero},
-            {"schedule": to_zero, "epochs": 4},
-            "schedule was to_zero over 3 epochs, now to_zero over 4 epochs",
+            {"learning_rate": ToZero(1e-3)},
+            {},
+            r"was ToZero\(0.001\) over 3 epochs, now 0.001",
         ),
         (
-            {"objective": importance_weighted, "samples": 3},
-            {"objective": importance_weighted, "samples": 5},
-            "samples was 3, now 5",
+            {},
+            {"learning_rate": ToZero(1e-3)},
+            r"was 0.001, now ToZero\(0.001\) over 3 epochs",
+        ),
+        (
+            {"learning_rate": ToZero(1e-3)},
+            {"learning_rate": ToZero(1e-3), "epochs": 4},
+            r"over 3 epochs, now ToZero\(0.001\) over 4 epochs",
+        ),
+        (
+            {"objective": ImportanceWeighted(3)},
+            {"objective": ImportanceWeighted(5)},
+            r"objective was ImportanceWeighted\(3\), now ImportanceWeighted\(5\)",
         ),
     ],
 )
@@ -347,7 +358,7 @@ class Reads(TorchDispatchMode):
 @pytest.fixture
 def behind(monkeypatch):
     """The CPU stands for an accelerator: to read a value is to wait for it."""
-    for module in ("run", "encoder"):
+    for module in ("guard", "decoder"):
         monkeypatch.setattr(f"vaelib.{module}.reading_waits", lambda device: True)
 
 
@@ -362,9 +373,9 @@ class TestAccelerator:
                 pixels,
                 epochs=2,
                 batch_size=16,
-                decoder_penalty=0.01,
+                objective=Penalised(0.01),
                 generator=generator,
-                on_step=lambda step, terms: counts.append(reads.count),
+                watch=each_step(lambda step, terms: counts.append(reads.count)),
             )
         return counts[:4], counts[4:]
 
@@ -388,24 +399,24 @@ class TestAccelerator:
             if step == 4:
                 raise EnoughError
 
-        monkeypatch.setattr("vaelib.training.generator_on", lambda device, generator: None)
+        nowhere = dict(generator=None, device="meta", dtype=torch.float32)
+        monkeypatch.setattr("vaelib.training.drawn_like", lambda like, generator: nowhere)
         model, _ = small()
         with pytest.raises(EnoughError):
             train(
-                model,
+                model.to("meta"),
                 pixels,
                 epochs=1,
                 batch_size=16,
-                binarize=dynamically,
-                device="meta",
-                on_step=stop,
+                protocol="dynamic",
+                watch=each_step(stop),
             )
         assert all(value.is_meta for value in model.parameters())
 
     @pytest.mark.usefixtures("behind")
     def test_the_result_is_the_same(self, pixels):
         model, generator = small()
-        history = train(model, pixels, epochs=2, generator=generator, device="cpu")
+        history = train(model, pixels, epochs=2, generator=generator)
         twin, generator = small()
         assert torch.equal(history.train.bound, train(twin, pixels, epochs=2,
                                                       generator=generator).train.bound)  # fmt: skip
@@ -414,13 +425,12 @@ class TestAccelerator:
 
 @pytest.mark.usefixtures("as_users_run")
 class TestErrors:
-    def test_a_refused_model_stays_where_it_is_and_no_noise_is_used_up(self, pixels):
+    def test_a_refused_model_uses_up_no_noise(self, pixels):
         model, generator = small()
         train(model, pixels, epochs=1, generator=generator)
         before = generator.get_state()
         with pytest.raises(ValueError, match="this model has been trained for 1 steps"):
-            train(model, pixels, epochs=1, device="meta", generator=generator)
-        assert not any(value.is_meta for value in model.parameters())
+            train(model, pixels, epochs=1, generator=generator)
         assert torch.equal(generator.get_state(), before)
 
     def test_floats_instead_of_bytes(self):
@@ -434,7 +444,7 @@ class TestErrors:
     )
     def test_settings_outside_their_range(self, pixels, wrong):
         model, _ = small()
-        with pytest.raises(ValueError, match="epochs, batch_size and save_every of at"):
+        with pytest.raises(ValueError, match="expected at least 1 epoch and 1 image"):
             train(model, pixels, **wrong)
 
     def test_bad_test_images_are_found_before_training(self, pixels):
@@ -450,35 +460,35 @@ class TestErrors:
 
         model, generator = small()
         before, draws = weights(model), generator.get_state()
-        binary = by_threshold(pixels).to(torch.uint8) * 255
+        binary = threshold(pixels).to(torch.uint8) * 255
         almost = binary.clone()
         almost[-1, -1] = 77  # one grey pixel in the last image
-        given = {"binarize": grey, "generator": generator}
-        with pytest.raises(ValueError, match=r"leaves grey pixels \(0.302 is one\).*Bernoulli"):
+        given = {"protocol": grey, "generator": generator}
+        with pytest.raises(ValueError, match=r"0 and 1 only, but one is 0.302.*Bernoulli"):
             train(model, almost, **given)
-        with pytest.raises(ValueError, match="leaves grey pixels"):
+        with pytest.raises(ValueError, match="expected binary images"):
             train(model, binary, test_images=almost, **given)
-        with pytest.raises(ValueError, match="leaves grey pixels"):
+        with pytest.raises(ValueError, match="expected binary images"):
             evaluate(model, almost, **given)
         assert torch.equal(weights(model), before)
         assert torch.equal(generator.get_state(), draws)
         assert evaluate(model, binary, **given).bound.isfinite().all()
 
-    def test_a_binarization_of_ones_own_is_tried_once(self, pixels):
+    def test_a_protocol_of_ones_own_is_tried_before_it_is_used(self, pixels):
         calls = []
 
         def mine(some, generator):
             calls.append(len(some))
-            return dynamically(some, generator)
+            return dynamic(some, generator)
 
         model, generator = small()
         settings = {"epochs": 3, "test_images": pixels[:7], "generator": generator}
         state = torch.random.get_rng_state()
-        train(model, pixels, binarize=mine, **settings)
-        assert calls == [60, 7] + [60, 7] * 3
+        train(model, pixels, protocol=mine, **settings)
+        assert calls == [60, 7] + [60, 7, 7] * 3
         assert torch.equal(torch.random.get_rng_state(), state)
         twin, generator = small()
-        train(twin, pixels, binarize=dynamically, **settings | {"generator": generator})
+        train(twin, pixels, protocol="dynamic", **settings | {"generator": generator})
         assert torch.equal(weights(model), weights(twin)), "the trial used up the run's own noise"
 
     @pytest.mark.parametrize(
@@ -487,7 +497,7 @@ class TestErrors:
     def test_a_binarization_that_returns_something_else_is_named(self, pixels, wrong):
         model, generator = small()
         with pytest.raises(TypeError, match=r"returns a tensor of shape \(60, 784\)"):
-            train(model, pixels, binarize=wrong, generator=generator)
+            train(model, pixels, protocol=wrong, generator=generator)
 
     def test_halves_are_no_whole_numbers(self, pixels):
         for wrong in ({"epochs": 2.5}, {"batch_size": 2.5}):
@@ -497,8 +507,8 @@ class TestErrors:
 
     def test_bytes_that_are_already_binary_may_be_scaled(self, pixels):
         model, generator = small()
-        binary = by_threshold(pixels).to(torch.uint8) * 255
-        train(model, binary, epochs=1, binarize=lambda x, g: intensity(x), generator=generator)
+        binary = threshold(pixels).to(torch.uint8) * 255
+        train(model, binary, epochs=1, protocol=lambda x, g: intensity(x), generator=generator)
 
     @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 28, 28)])
     def test_images_of_another_shape(self, shape):

@@ -6,7 +6,8 @@ from vaelib import checkpoint, vae
 from vaelib.decoder import Decoder
 from vaelib.elbo import elbo
 from vaelib.encoder import Encoder, Gaussian
-from vaelib.training import mean_terms, train
+from vaelib.evaluation import mean_terms
+from vaelib.training import train
 
 
 @pytest.mark.parametrize("build", [vae.dense, vae.convolutional])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vaelib.data import loading, store, verification
+from vaelib.data.files import digest
 from vaelib.data.store import DataError
-from vaelib.files import digest
 
 FILE = store.files("mnist")[0]
 

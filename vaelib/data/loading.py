@@ -21,8 +21,8 @@ from torch import Tensor
 
 from vaelib.data import glyphs, store, verification
 from vaelib.data.fetch import scratch, storing
+from vaelib.data.files import digest
 from vaelib.data.store import DataError
-from vaelib.files import digest
 
 GLYPHS_FORMAT, PARTS = "vaelib glyphs 1", glyphs.Labelled._fields
 

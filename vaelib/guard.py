@@ -1,0 +1,129 @@
+"""What surrounds the training loop: a guard for losses that are no number, and a gentle stop."""
+
+import contextlib
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from vaelib.device import reading_waits
+from vaelib.elbo import ElboTerms
+from vaelib.run import Run
+
+KEEP_EVERY = 100  # steps between two copies of parameters that gave a finite loss
+CAUSES = {
+    "the KL": "exp(2 log σ), which overflows once log σ exceeds 44 (in 32 bits)",
+    "the log-likelihood": "logits or latents that overflow",
+}
+
+
+class NonFiniteError(FloatingPointError):
+    """A loss or a parameter stopped being a number; the message says where, and likely why."""
+
+
+class Guard:
+    """Keeps a run's last good parameters, and goes back to them when the loss is no number."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.waits = run, reading_waits(run.device)
+        self._keep()
+
+    @torch.no_grad()
+    def check(self, loss: Tensor, terms: ElboTerms, image: Tensor, noise: Tensor) -> None:
+        """Raise `NonFiniteError` if the loss is no number, and go back to good parameters.
+
+        These are the present ones if they give this batch a finite bound, else the last copy.
+        Raises ValueError if the objective did not return a term of each kind for each image.
+        """
+        shapes = [tuple(term.shape) for term in terms]
+        if shapes != [(len(image),)] * 2:
+            raise ValueError(
+                f"expected an objective that returns terms of shape ({len(image)},), one value for "
+                f"each image of the batch, got {' and '.join(map(str, shapes))}"
+            )
+        if self.waits or math.isfinite(loss.item()):
+            if self.run.step % KEEP_EVERY == 0 and not self.waits:
+                self.check_parameters()
+                self._keep()
+            return
+        self.check_parameters()
+        first = {
+            (False, True): "the log-likelihood",
+            (True, False): "the KL",
+            (False, False): "log-likelihood and KL at once",
+            (True, True): "what the objective adds to the loss",
+        }[tuple(bool(term.isfinite().all()) for term in terms)]
+        one = noise.reshape(-1, *noise.shape[-2:])[0]
+        sound = self.run.model.terms(image, one).bound.isfinite().all()
+        self._give_up(self.run.step + 1, first, sound=bool(sound))
+
+    def check_epoch(self) -> None:
+        """As `check`, of the parameters after the last step and, on an accelerator, the epoch."""
+        if self.waits and not self.run.total.isfinite().all():
+            self._give_up(self.run.step, "log-likelihood or KL")
+        self.check_parameters()
+        if self.waits:
+            self._keep()
+
+    def check_parameters(self) -> None:
+        """Raise `NonFiniteError` if the last step spoilt a parameter, and go back to good ones."""
+        for name, value in self.run.model.named_parameters():
+            if not value.isfinite().all():
+                self._give_up(self.run.step, f"the gradient of {name}")
+
+    @torch.no_grad()
+    def _give_up(self, step: int, first: str, *, sound: bool = False) -> None:
+        model, at = self.run.model, self.run.step
+        if not sound:
+            at = self._kept_step
+            for value, kept in zip(model.state_dict().values(), self._kept, strict=True):
+                value.copy_(kept)
+        model.trained_steps = at
+        when = f"at step {step:,}" + (" or before" if self.waits else "")
+        raise NonFiniteError(
+            f"the loss is not a finite number in epoch {self.run.epoch}, {when}: {first} "
+            f"went first. Likely causes: {self._cause(first)} The model has its last good "
+            f"parameters, those after step {at:,}. To try again, build a fresh model and change "
+            "what was the cause."
+        )
+
+    def _cause(self, first: str) -> str:
+        dtype, rate = next(self.run.model.parameters()).dtype, self.run.settings["learning_rate"]
+        if dtype == torch.float16:
+            return f"{dtype}, which overflows at 65,504; train in float32 or bfloat16."
+        return (
+            f"{CAUSES.get(first, 'numbers that overflow')}: a learning rate that is too large (it "
+            f"is {rate}; 0.001 is usual), or a network or objective of your own that divides by 0."
+        )
+
+    def _keep(self) -> None:
+        values = self.run.model.state_dict().values()
+        self._kept, self._kept_step = [value.detach().clone() for value in values], self.run.step
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[SimpleNamespace]:
+    """Turn the first Ctrl-C (or stop button) into `requested`; a second one ends at once.
+
+    Outside the main thread, where signals do not arrive, only `watch` can ask to stop.
+    """
+    stop, before = SimpleNamespace(requested=False), signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or before in (signal.SIG_IGN, None):
+        yield stop
+        return
+
+    def request(number: int, frame: object) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    signal.signal(signal.SIGINT, request)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
