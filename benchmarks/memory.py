@@ -9,7 +9,7 @@ from pathlib import Path
 MEGABYTE = 2**20
 TASKS = (
     "train",
-    "train dynamically",
+    "train dynamic",
     "train and test",
     "usual loop",
     "evaluate",
@@ -67,7 +67,7 @@ def main(task: str, folder: str) -> None:
 
     tasks = {
         "train": lambda: train(protocol="threshold"),
-        "train dynamically": lambda: train(protocol="dynamic"),
+        "train dynamic": lambda: train(protocol="dynamic"),
         "train and test": lambda: train(test_images=load("test")),
         "usual loop": usual,
         "evaluate": lambda: evaluation.evaluate(vae.dense(), load("test")),

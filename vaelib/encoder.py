@@ -31,8 +31,8 @@ def reparameterize(
     check_alike("a mean and a log_std", *posterior)
     if noise.shape[-posterior.mean.ndim :] != posterior.mean.shape:
         raise ValueError(
-            f"expected noise of the Gaussians' shape {tuple(posterior.mean.shape)}, a number for "
-            f"each latent dimension of each image, got {tuple(noise.shape)}"
+            f"expected noise of shape {tuple(posterior.mean.shape)}, a number for each latent "
+            f"dimension of each image, got {tuple(noise.shape)}"
         )
     return posterior.mean + posterior.log_std.exp() * noise
 

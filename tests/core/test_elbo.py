@@ -50,7 +50,7 @@ def test_kl_adds_over_dimensions_and_keeps_images_apart(generator):
 
 def test_shapes_in_signatures_are_checked_under_pytest():
     with pytest.raises(jaxtyping.TypeCheckError):
-        kl(Gaussian(torch.zeros(3), torch.zeros(3)))
+        reparameterize(Gaussian(torch.zeros(3, 2), torch.zeros(3, 2)), torch.zeros(3, 2).int())
     with pytest.raises(jaxtyping.TypeCheckError):
         log_likelihood(torch.zeros(3, 784), torch.zeros(3, 5))
 

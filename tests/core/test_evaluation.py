@@ -23,7 +23,18 @@ from vaelib.evaluation import (
 from vaelib.training import train
 
 
-def small(latent=2, pixels=784):
+@pytest.fixture(scope="module")
+def digits(digits):
+    """Real digits, but of 5 × 5 pixels, so that what needs many samples takes little time."""
+    return digits.view(-1, 28, 28)[:, 5:25:4, 5:25:4].flatten(1)
+
+
+@pytest.fixture
+def pixels(pixels):
+    return pixels[:, :25]
+
+
+def small(latent=2, pixels=25):
     return vae.dense(
         hidden=20, latent=latent, pixels=pixels, generator=torch.Generator().manual_seed(0)
     )
@@ -54,9 +65,9 @@ def test_log_weights_are_three_densities(pixels, generator):
     noise = torch.randn(3, 7, 2, generator=generator)
     posterior = model.encoder(image)
     code = reparameterize(posterior, noise)
-    logits = model.decoder(code.flatten(0, 1)).view(3, 7, 784)
+    logits = model.decoder(code.flatten(0, 1)).view(3, 7, 25)
     expected = (
-        log_likelihood(image.expand(3, 7, 784), logits)
+        log_likelihood(image.expand(3, 7, 25), logits)
         + Normal(0, 1).log_prob(code).sum(-1)
         - Normal(posterior.mean, posterior.log_std.exp()).log_prob(code).sum(-1)
     )
@@ -87,7 +98,7 @@ class Deaf(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.logits = torch.nn.Parameter(torch.linspace(-2, 2, 784))
+        self.logits = torch.nn.Parameter(torch.linspace(-2, 2, 25))
 
     def forward(self, code):
         return self.logits.expand(len(code), -1)
@@ -123,7 +134,14 @@ def test_noise_is_made_where_the_model_is(pixels, monkeypatch, generator):
 
 def trained_on(digits, latent):
     model = small(latent=latent)
-    train(model, digits, epochs=15, batch_size=20, generator=torch.Generator().manual_seed(1))
+    train(
+        model,
+        digits,
+        epochs=8,
+        batch_size=40,
+        learning_rate=4e-3,
+        generator=torch.Generator().manual_seed(1),
+    )
     return model
 
 
@@ -150,13 +168,12 @@ def test_many_samples_reach_the_true_likelihood(trained, digits):
 def test_more_samples_raise_the_bound_from_the_elbo(trained, digits):
     bounds = [evidence(trained, digits, samples=k).mean() for k in (1, 5, 50)]
     assert abs(bounds[0] - mean_terms(trained, digits).bound) < 1
-    assert bounds[0] + 0.05 < bounds[1]
-    assert bounds[1] < bounds[2]
+    assert bounds[0] < bounds[1] < bounds[2]
 
 
 @pytest.mark.parametrize("samples", [1, 19, 20, 21, 45])
 def test_samples_in_pieces_are_one_mean(samples, pixels, weights, monkeypatch):
-    monkeypatch.setattr(evaluation, "CODES_AT_ONCE", 1200)  # twenty samples of sixty images
+    monkeypatch.setattr(evaluation, "LATENTS_AT_ONCE", 1200)  # twenty samples of sixty images
     found = evidence(small(), pixels, samples=samples)
     together = torch.cat(weights)
     assert together.shape == (samples, 60)
@@ -167,16 +184,16 @@ def test_samples_in_pieces_are_one_mean(samples, pixels, weights, monkeypatch):
 def test_memory_does_not_grow_with_the_samples(pixels, weights):
     evidence(small(), pixels, samples=1000)
     assert sum(len(piece) for piece in weights) == 1000
-    assert max(piece.numel() for piece in weights) <= evaluation.CODES_AT_ONCE
+    assert max(piece.numel() for piece in weights) <= evaluation.LATENTS_AT_ONCE
 
 
 def test_images_in_pieces_keep_their_order(trained, digits, monkeypatch):
-    monkeypatch.setattr(evaluation, "IMAGES_AT_ONCE", 25)
+    monkeypatch.setattr(evaluation, "WEIGHTS_AT_ONCE", 25 * 200)
     found = evidence(trained, digits[:60], samples=200)
     alone = [evidence(trained, digits[n : n + 1], samples=200) for n in range(60)]
     assert found.shape == (60,)
     assert (found - torch.cat(alone)).abs().max() < 5
-    assert found.std() > 20
+    assert found.std() > 2
 
 
 def test_seeds_and_protocols(pixels):
@@ -198,7 +215,7 @@ def test_one_seed_tosses_one_test_set_for_every_model_and_number_of_samples(digi
         model.encoder.register_forward_pre_hook(lambda _, images, to=given: to.append(images[0]))
         score(model, images, protocol="dynamic", samples=samples)
         seen.append(torch.cat(given))
-    assert seen[0].shape == (250, 784)
+    assert seen[0].shape == (250, 25)
     assert torch.equal(seen[0], seen[1])
     assert torch.equal(seen[0], seen[2])
     assert not torch.equal(seen[0], threshold(images))
@@ -248,7 +265,7 @@ class TestScore:
         )
         error = (dynamic - static).std() / math.sqrt(300)
         assert abs((dynamic - static).mean()) < 4 * error
-        assert (dynamic - threshold).abs().mean() > 1, "image by image, nats apart"
+        assert (dynamic - threshold).abs().mean() > 0.2, "image by image, they are apart"
 
     @pytest.mark.parametrize("latent", [1, 3])
     def test_an_independent_implementation_agrees(self, latent, digits):
@@ -309,7 +326,7 @@ class TestBounds:
             bound_of(self.weights[:0], 1)
 
     def test_weights_are_drawn_in_pieces_from_the_posterior_that_is_given(self, weights, generator):
-        model, image = small(), (torch.rand(7, 784, generator=generator) < 0.3).float()
+        model, image = small(), (torch.rand(7, 25, generator=generator) < 0.3).float()
         found = draw_log_weights(model, image, samples=700, generator=generator)
         assert found.shape == (700, 7)
         assert torch.equal(found, torch.cat(weights))
@@ -345,7 +362,7 @@ class TestFittedPosterior:
         """A decoder without weights explains every image by no code: the posterior is the prior."""
         model = small()
         torch.nn.init.zeros_(model.decoder.logits.weight)
-        image = (torch.rand(3, 784, generator=generator) < 0.3).float()
+        image = (torch.rand(3, 25, generator=generator) < 0.3).float()
         start = Gaussian(torch.full((3, 2), 1.0), torch.full((3, 2), -1.0))
         found = fit_posterior(model, image, start, steps=400, generator=generator)
         assert found.mean.abs().max() < 0.05
@@ -407,8 +424,8 @@ class TestErrors:
     def test_images_as_evaluate_wants_them(self, pixels):
         with pytest.raises(TypeError, match="expected images as uint8"):
             evidence(small(), pixels.float())
-        with pytest.raises(ValueError, match=r"expected images of shape \(image, 784\)"):
-            evidence(small(), pixels[:, :700])
+        with pytest.raises(ValueError, match=r"expected images of shape \(image, 25\)"):
+            evidence(small(), pixels[:, :20])
 
     @pytest.mark.parametrize("samples", [0, -5])
     def test_codes_to_draw(self, samples, pixels, generator):
@@ -426,8 +443,8 @@ class TestErrors:
         posterior = Gaussian(*model.encoder(image))
         for wrong, said in (
             (image / 2, "pixels 0 and 1 only, but one is 0.5"),
-            (image[:, :700], r"expected images of shape \(batch, 784\)"),
-            (image[:0], r"one row each, got \(0, 784\)"),
+            (image[:, :20], r"expected images of shape \(batch, 25\)"),
+            (image[:0], r"one row each, got \(0, 25\)"),
         ):
             with pytest.raises(ValueError, match=said):
                 draw_log_weights(model, wrong, samples=3, generator=generator)
@@ -437,7 +454,7 @@ class TestErrors:
     def test_a_posterior_for_each_image(self, pixels, generator):
         model, image = small(), threshold(pixels[:4])
         one = Gaussian(torch.zeros(1, 2), torch.zeros(1, 2))
-        said = r"expected noise of the Gaussians' shape \(1, 2\)"
+        said = r"expected noise of shape \(1, 2\)"
         with pytest.raises(ValueError, match=said):
             draw_log_weights(model, image, one, samples=3, generator=generator)
         with pytest.raises(ValueError, match=said):

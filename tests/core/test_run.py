@@ -134,7 +134,7 @@ class TestResume:
         [
             ({"batch_size": 17}, "batch_size was 16, now 17"),
             ({"learning_rate": 0.1}, "learning_rate was 0.001, now 0.1"),
-            ({"protocol": "threshold"}, "binarize was dynamic, now threshold"),
+            ({"protocol": "threshold"}, "protocol was dynamic, now threshold"),
             ({"test_images": None}, "test_images was 9 with SHA-256"),
         ],
     )
@@ -181,7 +181,7 @@ class TestResume:
     def test_a_model_without_a_run_cannot_be_resumed(self, pixels, tmp_path):
         model, _ = small()
         path = checkpoint.save(model, tmp_path / "model.safetensors")
-        with pytest.raises(checkpoint.CheckpointError, match="holds a model but no run"):
+        with pytest.raises(checkpoint.CheckpointError, match="has a model but no run"):
             train(model, pixels, resume=path)
         with pytest.raises(checkpoint.CheckpointError, match="there is no file"):
             train(model, pixels, resume=tmp_path / "nothing")
@@ -514,7 +514,7 @@ class TestNonFinite:
         for rate in (1e4, 1e20, 1e38):
             model, generator = small()
             start = weights(model)
-            with pytest.raises(NonFiniteError, match=r"too large \(it is 1e\+"):
+            with pytest.raises(NonFiniteError, match=r"too large \(it is 1"):
                 train(model, pixels, learning_rate=rate, batch_size=16, generator=generator)
             assert evaluate(model, pixels).bound.isfinite().all()
             assert torch.equal(weights(model), start)
@@ -567,7 +567,7 @@ class TestNonFinite:
                 generator=generator,
                 watch=each_step(lambda step, terms: seen.update({step: weights(model)})),
             )
-        assert len(seen) == 6
+        assert len(seen) == 5, "the sixth step ends an epoch that is found to be spoilt"
         assert torch.equal(weights(model), seen[4])
         assert model.trained_steps == 4
 

@@ -39,7 +39,7 @@ def test_it_is_trained_once_and_kept(small):
 
 def test_it_has_learnt_something(small, digits):
     model = demonstration.model()
-    assert -training.mean_terms(model, digits).bound < 230 < 543
+    assert -evaluation.mean_terms(model, digits).bound < 230 < 543
 
 
 def test_a_damaged_file_is_replaced(small):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from vaelib import data
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course.handwriting import as_mnist
 
 
@@ -101,8 +101,8 @@ def test_digits_enlarged_by_no_whole_number_and_moved_come_back_nearly(digits):
     for pixels in digits[:100]:
         page = torch.zeros(280, 280)
         page[30:268, 20:258] = pixels.view(28, 28)[np.ix_(nearest, nearest)] / 255
-        before = by_threshold(pixels).view(28, 28)
-        after = by_threshold(as_mnist(page)).view(28, 28)
+        before = threshold(pixels).view(28, 28)
+        after = threshold(as_mnist(page)).view(28, 28)
         steps = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
         differ = [(after.roll(step, (0, 1)) != before).sum() / before.sum() for step in steps]
         flipped.append(min(differ).item())

@@ -20,7 +20,7 @@ from browser import Screen, Sheet, soon
 from toy import toy
 
 from vaelib import checkpoint, data, sampling
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course import demonstration
 from vaelib.course.explorers import (
     binarization,
@@ -123,12 +123,12 @@ def first_noise(settings: Settings) -> Settings:
 
 def decoded(settings: Settings) -> View:
     code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
-    image = by_threshold(digit(settings))
+    image = threshold(digit(settings))
     return decoder.view(demonstrated(), image, code, tossed=settings[TOSS])
 
 
 def encoded(settings: Settings) -> Settings:
-    code = decoder.mean_code(demonstrated(), by_threshold(digit(settings)))
+    code = decoder.mean_code(demonstrated(), threshold(digit(settings)))
     return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
 
 
@@ -403,7 +403,7 @@ def burst(case: Case, sheet: Sheet) -> None:
 def codes_of(vae: VAE, *numbers: int) -> torch.Tensor:
     """The posterior means of some test digits, computed together with the first 2,000's."""
     with torch.no_grad():
-        return vae.encoder(by_threshold(held_out().images[:2000])).mean[list(numbers)]
+        return vae.encoder(threshold(held_out().images[:2000])).mean[list(numbers)]
 
 
 def walked(sheet: Sheet, settings: Settings) -> View:
@@ -491,7 +491,7 @@ def drawing(sheet: Sheet) -> None:
     blank = torch.zeros(handwriting.SIDE, handwriting.SIDE)
     expect(screen, handwriting.view(vae, tests, blank))
     layout = screen.layout()
-    images = by_threshold(held_out().images)
+    images = threshold(held_out().images)
     for number, lines in DRAWN.items():
         for line in lines:
             screen.trace(line)
@@ -500,7 +500,7 @@ def drawing(sheet: Sheet) -> None:
         expect(screen, handwriting.view(vae, tests, ink))
         assert f"labelled {', '.join([str(number)] * 3)}" in screen.words
         with torch.no_grad():
-            code = vae.encoder(by_threshold(as_mnist(ink))[None]).mean
+            code = vae.encoder(threshold(as_mnist(ink))[None]).mean
         near = torch.cdist(sampling.decode(vae, code), images)[0].topk(5, largest=False).indices
         assert (held_out().labels[near] == number).sum() >= 4
         screen.click("Clear")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaelib import sampling, vae
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course import explorers
 from vaelib.course.explorers import decoder
 from vaelib.course.explorers.shell import png
@@ -16,7 +16,7 @@ def model(generator):
 
 
 def test_the_words_give_the_log_likelihood_of_the_chosen_digit(model, digits):
-    image, code = by_threshold(digits[3]), torch.tensor([1.0, -1.0, 0.5, 0.0, 2.0])
+    image, code = threshold(digits[3]), torch.tensor([1.0, -1.0, 0.5, 0.0, 2.0])
     words = decoder.view(model, image, code).words
     with torch.no_grad():
         coins = torch.distributions.Bernoulli(logits=model.decoder(code[None])[0])
@@ -27,7 +27,7 @@ def test_the_words_give_the_log_likelihood_of_the_chosen_digit(model, digits):
 
 
 def test_mean_code_is_the_posterior_mean(model, digits):
-    image = by_threshold(digits[:4])
+    image = threshold(digits[:4])
     with torch.no_grad():
         expected = model.encoder(image).mean
     for one, code in zip(image, expected, strict=True):
@@ -38,7 +38,7 @@ def test_encode_sets_the_sliders_to_the_posterior_mean(model, digits):
     turned = explorers.decode(model, digits)
     turned.set(digit=4)
     turned.buttons["Encode this digit"].click()
-    image = by_threshold(digits[4])
+    image = threshold(digits[4])
     code = decoder.mean_code(model, image)
     assert code.abs().max() < decoder.FAR, "or the sliders would have cut it"
     found = torch.tensor([turned.settings[f"z{i + 1}"] for i in range(5)])
@@ -59,7 +59,7 @@ def test_surprise_draws_from_the_prior_another_code_each_time(model, digits):
 
 
 def test_a_toss_is_of_the_mean_image_and_leaves_the_score_alone(model, digits):
-    image, code = by_threshold(digits[0]), torch.zeros(5)
+    image, code = threshold(digits[0]), torch.zeros(5)
     first = decoder.view(model, image, code, tossed=1)
     second = decoder.view(model, image, code, tossed=2)
     assert first.words == second.words
@@ -71,7 +71,7 @@ def test_a_toss_is_of_the_mean_image_and_leaves_the_score_alone(model, digits):
 
 
 def test_the_cost_panel_is_pale_where_a_trained_model_was_right(digits):
-    image = by_threshold(digits[0])
+    image = threshold(digits[0])
     sure = vae.dense(hidden=4)
     with torch.no_grad():
         for parameter in sure.parameters():
@@ -87,7 +87,7 @@ def test_the_cost_panel_is_pale_where_a_trained_model_was_right(digits):
 def test_the_ends_of_the_sliders_are_drawn_as_well(model, digits, value):
     turned = explorers.decode(model, digits)
     turned.set(**{f"z{i + 1}": value for i in range(5)})
-    expected = decoder.view(model, by_threshold(digits[0]), torch.full((5,), value))
+    expected = decoder.view(model, threshold(digits[0]), torch.full((5,), value))
     assert turned.picture.value == png(expected.figure)
 
 
@@ -105,7 +105,7 @@ def test_dropout_is_off_while_it_draws(digits):
     model = vae.dense(hidden=20)
     model.decoder.hidden.append(nn.Dropout(0.5))
     model.train()
-    image = by_threshold(digits[0])
+    image = threshold(digits[0])
     first = decoder.view(model, image, torch.ones(5)).words
     assert first == decoder.view(model, image, torch.ones(5)).words
     assert sampling.decode(model, torch.ones(1, 5)).shape == (1, 784)

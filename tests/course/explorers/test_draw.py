@@ -9,8 +9,8 @@ import pytest
 import torch
 import traitlets
 
-from vaelib import data, training, vae
-from vaelib.binarization import by_threshold
+from vaelib import data, vae
+from vaelib.binarization import threshold
 from vaelib.course import demonstration
 from vaelib.course.explorers import handwriting, latent
 from vaelib.course.explorers.shell import png
@@ -44,7 +44,7 @@ def drawing(test, number):
 
 
 def redrawn(test, number):
-    return by_threshold(as_mnist(drawing(test, number)))
+    return threshold(as_mnist(drawing(test, number)))
 
 
 def said(view):
@@ -59,7 +59,7 @@ def said(view):
 def test_its_cost_is_the_negative_bound_of_the_binary_image(model, test, tests):
     """By 4,000 samples of other noise, within five standard errors of the mean of 32."""
     cost, *_ = said(handwriting.view(model, tests, drawing(test, 15)))
-    image = by_threshold(test.images[15]).expand(4000, -1)
+    image = threshold(test.images[15]).expand(4000, -1)
     noise = torch.randn(4000, 5, generator=torch.Generator().manual_seed(7))
     with torch.no_grad():
         bound = elbo(model, image, noise).bound
@@ -69,7 +69,7 @@ def test_its_cost_is_the_negative_bound_of_the_binary_image(model, test, tests):
 @pytest.mark.parametrize("number", [0, 8, 15, 62])
 def test_its_share_is_a_count_of_easier_digits(model, test, tests, number):
     cost, share, _ = said(handwriting.view(model, tests, drawing(test, number)))
-    costs = -training.evaluate(model, test.images).bound
+    costs = -evaluation.evaluate(model, test.images).bound
     easier = sum(other < cost for other in costs.tolist())
     assert float(share.removesuffix(" %")) == pytest.approx(100 * easier / 10_000, abs=0.6)
 
@@ -81,7 +81,7 @@ def test_a_share_is_all_or_none_only_where_it_is():
 
 def test_its_neighbours_are_the_nearest_by_brute_force(model, test, tests):
     with torch.no_grad():
-        every = model.encoder(by_threshold(test.images)).mean.double().numpy()
+        every = model.encoder(threshold(test.images)).mean.double().numpy()
     for number in (3, 15, 62):
         distance = np.sqrt(((every - every[number]) ** 2).sum(1))
         nearest = sorted(range(len(every)), key=lambda i, d=distance: d[i])[:5]
@@ -93,14 +93,14 @@ def test_its_neighbours_are_the_nearest_by_brute_force(model, test, tests):
 
 def test_the_map_has_the_two_dimensions_that_carry_most_nats(model, test, tests):
     with torch.no_grad():
-        mean, log_std = model.encoder(by_threshold(test.images))
+        mean, log_std = model.encoder(threshold(test.images))
     share = [kl(Gaussian(mean[:, [i]], log_std[:, [i]])).mean().item() for i in range(5)]
     assert list(tests.axes) == sorted(range(5), key=lambda i: -share[i])[:2]
 
 
 def test_digits_enlarged_find_their_own_kind_and_are_rebuilt_as_themselves(model, test, tests):
     own, closest = [], []
-    binary = by_threshold(test.images[:200])
+    binary = threshold(test.images[:200])
     for number in range(200):
         code, rebuilt, _ = handwriting.judge(model, redrawn(test, number))
         labels = test.labels[tests.nearest(code)[1:]]  # the first may be the digit itself

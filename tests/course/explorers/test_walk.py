@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vaelib import sampling, vae
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course import explorers
 from vaelib.course.explorers import latent
 from vaelib.course.explorers.shell import png
@@ -30,7 +30,7 @@ def turned(model, digits, labels):
 
 def codes_of(model, digits):
     with torch.no_grad():
-        return model.encoder(by_threshold(digits[:300])).mean
+        return model.encoder(threshold(digits[:300])).mean
 
 
 def panel_of(view):

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
-from vaelib.binarization import bernoulli, intensity, threshold
+from vaelib.binarization import bernoulli, intensity
 from vaelib.course.explorers.shell import (
     Again,
     Digit,
@@ -30,7 +30,7 @@ def entropy(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def view(pixels: UInt8[Tensor, " pixel"], *, level: float = 0.5, tossed: int = 1) -> View:
     """One image grey, by threshold at `level`, by its coins' toss `tossed`, and what flipped."""
     grey = intensity(pixels)
-    cut, now, before = threshold(grey, level), toss(grey, tossed), toss(grey, tossed - 1)
+    cut, now, before = (grey > level).float(), toss(grey, tossed), toss(grey, tossed - 1)
     flipped = (now != before).float()
     expected = (2 * grey * (1 - grey)).sum()
     figure = Picture(2.1)

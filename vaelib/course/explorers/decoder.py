@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course.explorers.shell import (
     Again,
     Digit,
@@ -52,7 +52,7 @@ def view(
         0.05,
         0.05,
         1.68,
-        Digit(made.intensity[0], "mean image"),
+        Digit(made.mean[0], "mean image"),
         Digit(made.image[0], f"coins, toss {tossed}"),
         Digit(image, "the chosen digit"),
         Digit(cost, "its cost by pixel", most=5, colours="Oranges"),
@@ -72,7 +72,7 @@ def view(
 
 def decode(vae: VAE, images: UInt8[Tensor, "image pixel"]) -> Explorer:
     """A slider for each latent value of `vae`; one of the first hundred `images` to score."""
-    digits = by_threshold(images[:100])
+    digits = threshold(images[:100])
     names = [f"z{i + 1}" for i in range(vae.latent)]
 
     def show(digit: int, tossed: int, **values: float) -> View:

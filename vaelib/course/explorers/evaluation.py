@@ -24,7 +24,7 @@ from vaelib.course.explorers.shell import (
     signed,
     slider,
 )
-from vaelib.objectives import log_mean_exp
+from vaelib.elbo import log_mean_exp
 
 DOUBLINGS = 12  # up to 4,096 codes
 GROUPS = 16  # of the most codes, from which an estimate's mean and spread are found

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, UInt8
 from matplotlib.colors import to_rgb
 from torch import Generator, Tensor
 
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course import plotting
 from vaelib.course.explorers.latent import scatter_digits
 from vaelib.course.explorers.shell import (
@@ -30,8 +30,8 @@ from vaelib.course.handwriting import as_mnist
 from vaelib.elbo import elbo
 from vaelib.elbo import kl as nats
 from vaelib.encoder import Gaussian
+from vaelib.evaluation import evaluate
 from vaelib.sampling import decode
-from vaelib.training import evaluate
 from vaelib.vae import VAE, evaluating
 
 HERE = Path(__file__).parent
@@ -114,7 +114,7 @@ def gallery(
     costs = -evaluate(vae, images).bound.float().cpu()
     like = next(vae.parameters())
     with evaluating(vae):
-        posterior = vae.encoder(by_threshold(images).to(like))
+        posterior = vae.encoder(threshold(images).to(like))
     by_dimension = torch.stack(
         [
             nats(Gaussian(*(part[:, i : i + 1] for part in posterior))).mean()
@@ -183,13 +183,13 @@ def view(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> View:
     """
     if not (255 * ink).round().any():
         return _invitation(tests)
-    image = by_threshold(as_mnist(ink))
+    image = threshold(as_mnist(ink))
     code, rebuilt, cost = judge(vae, image)
     page = tests.ground.copy()
     figure = Picture(HEIGHT, WIDTH, ground=page)
     near = tests.nearest(code)
     _digits(figure, Digit(image, "your drawing"), Digit(rebuilt, "reconstruction"))
-    shown = by_threshold(tests.images[near])
+    shown = threshold(tests.images[near])
     labels = [str(label) for label in tests.labels[near].tolist()]
     _neighbours(figure, *map(Digit, shown, labels))
     _mark_map(page, code[list(tests.axes)], tests.codes[near][:, list(tests.axes)])

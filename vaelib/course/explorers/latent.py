@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course import plotting
 from vaelib.course.explorers.shell import (
     WIDE,
@@ -141,7 +141,7 @@ def walk(
     The map has the codes of the first 2,000 images.
     """
     with evaluating(vae):
-        codes = vae.encoder(by_threshold(images[:2000])).mean
+        codes = vae.encoder(threshold(images[:2000])).mean
     labels = labels[: len(codes)]
     count, last = min(100, len(codes)), vae.latent - 1
     options = [(f"z{i + 1}", i) for i in range(vae.latent)]

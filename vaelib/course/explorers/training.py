@@ -22,10 +22,10 @@ from vaelib.course.explorers.shell import (
     panel,
     push_button,
 )
-from vaelib.elbo import ElboTerms
-from vaelib.run import NonFiniteError
+from vaelib.course.progress import throttle
+from vaelib.guard import NonFiniteError
 from vaelib.sampling import decode
-from vaelib.training import History, throttle, train
+from vaelib.training import Report, train
 
 PLACE = (0.75, 0.55, 2.75, 2.1)  # of the curve, in inches
 LOW, HIGH = 80.0, 240.0  # nats per image, the frame of the curve
@@ -168,14 +168,15 @@ class Training(Stage):
 
         tell = throttle(tell, seconds=SPOKEN)
 
-        def on_step(step: int, terms: ElboTerms) -> None:
+        def watch(report: Report) -> None:
+            if report.history is not None:
+                self.history = report.history
+                self._show(-self.history.test.bound, settings)
             if self._stop.is_set():
-                raise Stopped(f"Stopped after step {step:,}; the model keeps what it has learnt.")
-            tell(step)
-
-        def on_epoch(epoch: int, history: History) -> None:
-            self.history = history
-            self._show(-history.test.bound, settings)
+                raise Stopped(
+                    f"Stopped after step {report.step:,}; the model keeps what it has learnt."
+                )
+            tell(report.step)
 
         try:
             train(
@@ -186,8 +187,7 @@ class Training(Stage):
                 batch_size=BATCH,
                 learning_rate=settings["rate"],
                 generator=generator,
-                on_step=on_step,
-                on_epoch=on_epoch,
+                watch=watch,
             )
         except (Stopped, NonFiniteError) as ended:
             self.say(f"{ended}")
