@@ -95,8 +95,8 @@ LOG_VARIANCE = Exercise(
         - The latent dimensions are the last ones of each tensor: .sum(-1) leaves the images.
     """,
     fact="""
-        Most published code has its encoder output log σ². A network trained with the two
-        parametrisations mixed up, σ where σ² should be, gives no error.
+        In most published code the encoder outputs log σ². If the two parametrisations are mixed
+        up, σ where σ² should be, training gives no error.
     """,
 )
 

@@ -23,7 +23,7 @@ class Mistake(NamedTuple):
     hint: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Exercise:
     """A question with its solution, its known mistakes, hints and a fact.
 

@@ -6,6 +6,7 @@ comparison itself says what it can: a shape, a factor, a constant, the largest d
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -42,13 +43,13 @@ def _mistake_of_letters(exercise: Exercise, answer: object) -> str:
     right = exercise.answer
     among = ", ".join(sorted(right))
     if isinstance(answer, dict):
-        return "A string of letters is asked for, in the order of the things, and this is a dict."
+        return "A string of letters is asked for, in the order of the question, and this is a dict."
     try:
         letters = "".join(filter(str.isalpha, "".join(answer))).upper()
     except TypeError:
         return f"Letters are asked for, a string of {among}, and this is {type(answer).__name__}."
     if sorted(letters) != sorted(right):
-        return f"Each of {among} stands for one thing: the answer has each of them once."
+        return f"Each of {among} matches one thing, so the answer has each of them once."
     for mistake in exercise.table:
         if letters == mistake.answer:
             return mistake.hint
@@ -56,22 +57,22 @@ def _mistake_of_letters(exercise: Exercise, answer: object) -> str:
     if agree == len(right):
         return ""
     return (
-        f"{agree} of {len(right)} {'is' if agree == 1 else 'are'} matched rightly. Compare them "
-        "where they differ most, by numbers."
+        f"{agree} of {len(right)} {'is' if agree == 1 else 'are'} matched correctly. Compare them "
+        "where they differ most, with numbers."
     )
 
 
 def _mistake_of_number(exercise: Exercise, answer: object) -> str:
     if callable(answer):
-        return "A number is asked for, and this is a function: call it, and give its value."
+        return "A number is asked for, and this is a function: call it, and check its value."
     try:
         value = _as_tensor(answer)
     except (TypeError, ValueError, RuntimeError):
-        return f"A number is asked for; {answer!r} is none."
+        return f"A number is asked for; {answer!r} is not one."
     if value.numel() != 1:
         return f"One number is asked for, and these are {value.numel()}."
     if not value.isfinite():
-        return f"{value.item()} is no finite number: was something divided by 0, or log 0 taken?"
+        return f"{value.item()} is not a finite number: was something divided by 0, or log 0 taken?"
     value = value.item()
     if abs(value - exercise.answer) <= exercise.within:
         return ""
@@ -105,18 +106,18 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
         except Exception as error:
             return f"Your function stops with {type(error).__name__}: {error}"
         if result is None:
-            return "Your function returns nothing: has it a return?"
+            return "Your function returns nothing: does it have a return?"
         try:
             results.append(_as_tensor(result))
         except (TypeError, ValueError, RuntimeError):
             return f"Your function returns {type(result).__name__}, expected numbers."
     right = _results(exercise.answer, exercise)
     if _agree(results, right):
-        return _mistake_beside_values(exercise, answer)
+        return _mistake_in_gradient(exercise, answer)
     if _differs_when_repeated(answer, exercise.probes[0], results[0]):
         return (
-            "Called twice, it gives two answers: does it toss coins of its own, or remember? All "
-            "chance that it needs is among its arguments, if it needs any."
+            "Called twice, it gives two different answers. Does it draw random numbers of its own, "
+            "or remember earlier calls? Everything that it needs is among its arguments."
         )
     for mistake in exercise.table:
         if _agree(results, _results(mistake.answer, exercise)):
@@ -164,7 +165,7 @@ def _pattern(exercise: Exercise, results: list[Tensor], right: list[Tensor]) -> 
             for change, (_, _, place) in zip(changes, parts, strict=True):
                 places.setdefault(words.format(change), place)
             values = ", ".join(change + place for change, place in places.items())
-            why = _why(changes) if relation is _factor else "Is a constant left out, or put in?"
+            why = _why(changes) if relation is _factor else "Was a constant left out, or added?"
             return f"The shape is right, and every value is {values}. {why}"
     return ""
 
@@ -204,21 +205,21 @@ def _varied(values: Tensor) -> bool:
     return bool(values.numel() > 1 and not _agree([values], [values.mean().expand_as(values)]))
 
 
-def _mistake_beside_values(exercise: Exercise, answer: Answer) -> str:
-    if exercise.trains and not _agree_in_gradient(exercise, answer):
-        return (
-            "The values are right, but the gradient is not, and this is to be trained with. Does "
-            "a number leave PyTorch on the way (item, tolist, numpy, float, detach, no_grad)?"
-        )
-    return ""
-
-
-def _agree_in_gradient(exercise: Exercise, answer: Answer) -> bool:
+def _mistake_in_gradient(exercise: Exercise, answer: Answer) -> str:
+    if not exercise.trains:
+        return ""
     try:
-        found = _gradients(answer, exercise)
-    except (RuntimeError, AttributeError, TypeError):  # nothing that goes backward
-        return False
-    return _agree(found, _gradients(exercise.answer, exercise))
+        agree = _agree(_gradients(answer, exercise), _gradients(exercise.answer, exercise))
+    except (RuntimeError, AttributeError, TypeError):  # it has no gradient
+        agree = False
+    return (
+        ""
+        if agree
+        else (
+            "The values are right, but the gradient is not, and training needs it. Does a number "
+            "leave PyTorch on the way (item, tolist, numpy, float, detach, no_grad)?"
+        )
+    )
 
 
 def _gradients(function: Answer, exercise: Exercise) -> list[Tensor]:
@@ -249,7 +250,9 @@ def _furthest_off(results: list[Tensor], right: list[Tensor]) -> tuple[float, fl
     return found[at].item(), expected[at].item()
 
 
+@cache
 def _results(function: Answer, exercise: Exercise) -> list[Tensor]:
+    """What the right answer, or a known mistake, gives on all probes."""
     return [_as_tensor(function(*copied(probe))) for probe in exercise.probes]
 
 
