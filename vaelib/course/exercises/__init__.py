@@ -15,13 +15,8 @@ TOPICS = (binarization, encoder, decoder, elbo, training, evaluation)  # in the 
 EXERCISES: Mapping[str, Exercise] = {
     exercise.slug: exercise for topic in TOPICS for exercise in topic.EXERCISES
 }
-NUMBERS: Mapping[str, str] = {
-    exercise.slug: f"{chapter}.{position}"
-    for chapter, topic in enumerate(TOPICS, 1)
-    for position, exercise in enumerate(topic.EXERCISES, 1)
-}
 
-__all__ = ["EXERCISES", "NUMBERS", "TOPICS", "Exercise", "check", "hint", "picture"]
+__all__ = ["EXERCISES", "TOPICS", "Exercise", "check", "hint", "picture"]
 
 _asked: dict[str, int] = {}
 

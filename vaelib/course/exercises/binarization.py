@@ -12,22 +12,17 @@ FLAWLESS_COPY = Exercise(
     title="The price of a flawless copy",
     kind="warm-up",
     minutes=3,
-    question=r"""
-        Find what is wrong with this loss:
-        [PyTorch's own example](https://github.com/pytorch/examples/issues/460) gives grey pixels
-        to the Bernoulli formula as they are. In some grey image 100 pixels have intensity ¼; all
-        its other pixels are exactly 0 or 1. Predict: what does a perfect reconstruction,
-        $\pi = x$ everywhere, pay for the whole image by the Bernoulli formula, in nats (natural
-        logarithms)? Work it out on paper, with a pocket calculator if you like, and give one
-        decimal.
-    """,
+    question=r"""Find what is wrong with this loss: [PyTorch's own
+        example](https://github.com/pytorch/examples/issues/460) gives grey pixels to the Bernoulli
+        formula as they are. In some grey image 100 pixels have intensity ¼; all its other pixels
+        are exactly 0 or 1. Predict: what does a perfect reconstruction, $\pi = x$ everywhere, pay
+        for the whole image by the Bernoulli formula, in nats (natural logarithms)? Work it out on
+        paper, with a pocket calculator if you like, and give one decimal.""",
     solution="""
         quarter = 0.25 * math.log(4) + 0.75 * math.log(4 / 3)  # what one pixel of ¼ pays
-        copy_nats = 100 * quarter  # nats
-    """,
-    reasoning=r"""
-        A pixel that is 0 or 1 pays nothing when π = x, because its factor is $1^1\,0^0 = 1$. A
-        pixel of ¼ pays
+        copy_nats = 100 * quarter  # nats""",
+    reasoning=r"""A pixel that is 0 or 1 pays nothing when π = x, because its factor is $1^1\,0^0 =
+        1$. A pixel of ¼ pays
 
         $$-\log\left[\left(\tfrac14\right)^{1/4}\left(\tfrac34\right)^{3/4}\right] = \tfrac14\log 4 + \tfrac34\log\tfrac43 = 0.562\ \text{nats},$$
 
@@ -64,17 +59,14 @@ FLAWLESS_COPY = Exercise(
             That is the variance of the tosses, π(1 − π) for each pixel. Where is the logarithm
             of the formula?
         -right
-            That is the logarithm. What is paid is its negative.
-    """,
+            That is the logarithm. What is paid is its negative.""",
     hints="""
         - Put x = ¼ and π = ¼ into the Bernoulli formula: what are the two powers?
         - The negative logarithm of a product is a sum: one term with ¼, one with ¾.
         - log 4 is 1.386 and log 4/3 is 0.288. A hundred such pixels pay a hundred times as much.
     """,
-    fact="""
-        A pixel of ¼ pays 0.56 nats, not much less than the most expensive one, ½, with 0.69. The
-        entropy is flat on top, so even pale rims are expensive.
-    """,
+    fact="""A pixel of ¼ pays 0.56 nats, not much less than the most expensive one, ½, with 0.69.
+        The entropy is flat on top, so even pale rims are expensive.""",
 )
 
 
@@ -89,8 +81,7 @@ DIVIDED_TWICE = Exercise(
     title="Find what is divided twice",
     kind="core",
     minutes=5,
-    question="""
-        Find the bug. With these two lines every binarized image is blank, background alone:
+    question="""Find the bug. With these two lines every binarized image is blank, background alone:
 
         ```python
         image = torchvision.transforms.ToTensor()(picture)  # a picture of bytes becomes floats, / 255
@@ -102,15 +93,13 @@ DIVIDED_TWICE = Exercise(
         shows, and returns 1 where `threshold` at level ½ would give ink, else 0.
     """,  # noqa: E501
     solution=to_ink,
-    reasoning="""
-        `ToTensor` has already divided by 255, so a pixel of full ink is 1.0 when it reaches the
-        second line, and 1/255 after it. Nothing exceeds ½ and every image is blank. The loss is
-        excellent, because blank images are easy to model. The values cannot tell bytes from
-        intensities: an image of bytes 0 and 1 is almost blank, an image of intensities 0 and 1
-        has full ink, and the largest value in both is 1. The dtype can. The comparison is strict,
-        so an intensity of exactly ½ stays background; no byte lies there, because 127 / 255 is
-        below ½ and 128 / 255 above.
-    """,
+    reasoning="""`ToTensor` has already divided by 255, so a pixel of full ink is 1.0 when it
+        reaches the second line, and 1/255 after it. Nothing exceeds ½ and every image is blank. The
+        loss is excellent, because blank images are easy to model. The values cannot tell bytes from
+        intensities: an image of bytes 0 and 1 is almost blank, an image of intensities 0 and 1 has
+        full ink, and the largest value in both is 1. The dtype can. The comparison is strict, so an
+        intensity of exactly ½ stays background; no byte lies there, because 127 / 255 is below ½
+        and 128 / 255 above.""",
     probes=[
         (torch.tensor([[0, 1, 127], [128, 254, 255]], dtype=torch.uint8),),
         (torch.tensor([[0.0, 0.25, 0.499, 0.5], [0.501, 0.75, 0.996, 1.0]]),),
@@ -119,8 +108,7 @@ DIVIDED_TWICE = Exercise(
     ],
     given="""
         are_bytes = pixels.dtype == torch.uint8
-        grey = pixels / 255 if are_bytes else pixels
-    """,
+        grey = pixels / 255 if are_bytes else pixels""",
     mistakes="""
         pixels.float() / 255 > 0.5
             No intensity becomes ink, as in the snippet: none of them exceeds 1. Are they divided
@@ -142,17 +130,14 @@ DIVIDED_TWICE = Exercise(
         1 - right
             Ink and background are swapped.
         grey
-            These are the intensities, and they are right. They still have to be made 0 or 1.
-    """,
+            These are the intensities, and they are right. They still have to be made 0 or 1.""",
     hints="""
         - Follow a pixel of full ink through the snippet: 255 at first, and then?
         - Bytes and intensities overlap in value, but never in dtype.
-        - Test pixels.dtype. Which of the two kinds has still to be divided?
-    """,
-    fact="""
-        `ToTensor` surprised others too: github.com/pytorch/pytorch/issues/6390. This is why the
-        functions of `vaelib.binarization` refuse bytes, or intensities, that they do not expect.
-    """,
+        - Test pixels.dtype. Which of the two kinds has still to be divided?""",
+    fact="""`ToTensor` surprised others too: github.com/pytorch/pytorch/issues/6390. This is why the
+        functions of `vaelib.binarization` refuse bytes, or intensities, that they do not
+        expect.""",
 )
 
 
@@ -170,9 +155,8 @@ FROZEN_COINS = Exercise(
     title="Find where the coins freeze",
     kind="core",
     minutes=5,
-    question="""
-        Find the bug. This function should give what a model sees in each epoch (each pass through
-        the data) under the dynamic protocol. `noise` is uniform between 0 and 1 and has an
+    question="""Find the bug. This function should give what a model sees in each epoch (each pass
+        through the data) under the dynamic protocol. `noise` is uniform between 0 and 1 and has an
         epoch's worth of it for each epoch.
 
         ```python
@@ -185,18 +169,14 @@ FROZEN_COINS = Exercise(
         ```
 
         It runs, and its first epoch is right, but it is not the dynamic protocol. Which one is
-        it? Write the function as it should be.
-    """,
+        it? Write the function as it should be.""",
     solution=views,
-    reasoning="""
-        The first turn of the loop overwrites `intensity` with zeros and ones. From then on every
-        coin has probability 0 or 1, and falls the same way whatever its noise is, because noise
-        is never below 0, and always below 1. So the model sees the first toss again in each
+    reasoning="""The first turn of the loop overwrites `intensity` with zeros and ones. From then on
+        every coin has probability 0 or 1, and falls the same way whatever its noise is, because
+        noise is never below 0, and always below 1. So the model sees the first toss again in each
         epoch, which is the static protocol under the name of the dynamic one. Nothing fails, and
-        only two epochs laid side by side show it. Without a loop,
-        `(noise < intensity).float()` does the same, because a missing first dimension is
-        broadcast.
-    """,
+        only two epochs laid side by side show it. Without a loop, `(noise < intensity).float()`
+        does the same, because a missing first dimension is broadcast.""",
     probes=[
         (_coins, _noise),
         (_coins[:2], _noise[1:4, :2]),
@@ -220,18 +200,14 @@ FROZEN_COINS = Exercise(
         intensity.expand_as(noise)
             These are greys. What does the model see, once the coins are tossed?
         right.cummax(0).values
-            A pixel that was ink once stays ink. An epoch must not remember earlier ones.
-    """,
+            A pixel that was ink once stays ink. An epoch must not remember earlier ones.""",
     hints="""
         - Write down what `intensity` holds at the start of the second turn of the loop.
         - A coin of probability 0 or 1 falls the same way whatever its noise is.
-        - Give the toss a name of its own. (Or do without the loop: shapes broadcast.)
-    """,
-    fact="""
-        Overwritten greys turn the dynamic protocol into the static one, without an error. A
-        published example that should have tossed anew after each epoch did not, and a reader
-        could not reach its results: github.com/casperkaae/parmesan/issues/18.
-    """,
+        - Give the toss a name of its own. (Or do without the loop: shapes broadcast.)""",
+    fact="""Overwritten greys turn the dynamic protocol into the static one, without an error. A
+        published example that should have tossed anew after each epoch did not, and a reader could
+        not reach its results: github.com/casperkaae/parmesan/issues/18.""",
 )
 
 NINE_TO_ONE = Exercise(
@@ -239,24 +215,18 @@ NINE_TO_ONE = Exercise(
     title="Nine to one on every pixel",
     kind="warm-up",
     minutes=3,
-    question="""
-        A model predicts an image of 784 binary pixels, one after the other. To each pixel's true
-        value, ink or background, it had given the probability 0.9. Predict: how many **bits**
-        long is the code for this image that is built for this model? Give one decimal.
-    """,
-    solution="""
-        image_bits = 784 * -math.log2(0.9)  # bits
-    """,
-    reasoning=r"""
-        The image has probability $0.9^{784}$, and a code built for the model needs
+    question="""A model predicts an image of 784 binary pixels, one after the other. To each pixel's
+        true value, ink or background, it had given the probability 0.9. Predict: how many **bits**
+        long is the code for this image that is built for this model? Give one decimal.""",
+    solution="image_bits = 784 * -math.log2(0.9)  # bits",
+    reasoning=r"""The image has probability $0.9^{784}$, and a code built for the model needs
 
         $$-\log_2 0.9^{784} = -784\,\log_2 0.9 = 784 \times 0.152 = 119.2\ \text{bits},$$
 
         or 82.6 nats. Knowing nothing costs one bit a pixel; being nine to one sure, and right,
         costs 0.15. Being sure has its price too: a pixel predicted wrongly at nine to one costs
         $\log_2 10 = 3.3$ bits. If one pixel in ten went wrong the image would cost 368 bits, the
-        entropy of its coins.
-    """,
+        entropy of its coins.""",
     within=0.3,
     mistakes="""
         right * log(2)
@@ -284,17 +254,13 @@ NINE_TO_ONE = Exercise(
         784 * 0.9
             Probabilities of pixels do not add up to lengths. What is −log₂ of a product?
         784 * 0.1
-            That adds up 0.1 for each pixel. A length is made of logarithms.
-    """,
+            That adds up 0.1 for each pixel. A length is made of logarithms.""",
     hints="""
         - The probability of the image is a product of 784 equal factors.
         - The logarithm turns the product into a sum, so one pixel's surprise is enough.
-        - log₂ 0.9 is −0.152.
-    """,
-    fact="""
-        As a probability it is 10⁻³⁶. Images are that improbable even under good models, so
-        programs work with logarithms, and never multiply the pixels first.
-    """,
+        - log₂ 0.9 is −0.152.""",
+    fact="""As a probability it is 10⁻³⁶. Images are that improbable even under good models, so
+        programs work with logarithms, and never multiply the pixels first.""",
 )
 
 
@@ -314,10 +280,9 @@ TEN_TABLES = Exercise(
     title="Ten tables, and no digit named",
     kind="stretch",
     minutes=10,
-    question=r"""
-        The independent-pixel model has one table of frequencies. Give it $K$ tables, for example
-        one for each digit: an image comes from any of them with probability $1/K$, and given the
-        table its pixels are independent coins,
+    question=r"""The independent-pixel model has one table of frequencies. Give it $K$ tables, for
+        example one for each digit: an image comes from any of them with probability $1/K$, and
+        given the table its pixels are independent coins,
 
         $$p(x) = \frac1K \sum_{k=1}^{K} p(x \mid k), \qquad p(x \mid k) = \prod_j f_{kj}^{\,x_j}\,(1-f_{kj})^{1-x_j}.$$
 
@@ -326,10 +291,9 @@ TEN_TABLES = Exercise(
         strictly between 0 and 1.
     """,  # noqa: E501
     solution=mixture_nats,
-    reasoning=r"""
-        The two matrix products give $\log p(x\mid k)$ for every image and every table, in shape
-        (n, K): one adds $\log f$ where there is ink, the other $\log(1-f)$ where there is none.
-        The model averages probabilities, so
+    reasoning=r"""The two matrix products give $\log p(x\mid k)$ for every image and every table, in
+        shape (n, K): one adds $\log f$ where there is ink, the other $\log(1-f)$ where there is
+        none. The model averages probabilities, so
 
         $$-\log p(x) = -\log\frac1K\sum_k e^{\log p(x\mid k)} = \log K - \operatorname{logsumexp}_k \log p(x\mid k).$$
 
@@ -342,8 +306,7 @@ TEN_TABLES = Exercise(
     probes=[(_small, _pair), (_large, _three)],
     given="""
         count = len(tables)
-        log_p = images @ tables.log().T + (1 - images) @ (1 - tables).log().T
-    """,
+        log_p = images @ tables.log().T + (1 - images) @ (1 - tables).log().T""",
     mistakes="""
         -log_p.double().exp().mean(1).log()
             Right for a few pixels, infinite for many: the probability is too small for a float.
@@ -378,21 +341,17 @@ TEN_TABLES = Exercise(
         log(count) - (images @ tables.log().T).logsumexp(1)
             It charges for ink alone. Background has a probability too.
         mixture_nats(1 - images, tables)
-            Ink and background are swapped.
-    """,
+            Ink and background are swapped.""",
     hints="""
         - First find log p(x | table) for every image and every table: two dimensions.
         - Pixels multiply within a table, so their logarithms add up. Tables are averaged as
           probabilities, not as logarithms.
         - torch.logsumexp adds probabilities that are given as logarithms, and never leaves the
           logarithms.
-        - An average of K is a sum divided by K. What does that do to a logarithm?
-    """,
-    fact="""
-        Naming the best table, at log K nats for the name, never costs less. A VAE has a table
+        - An average of K is a sum divided by K. What does that do to a logarithm?""",
+    fact="""Naming the best table, at log K nats for the name, never costs less. A VAE has a table
         for each of infinitely many codes, and no sum over them; the notebook on the ELBO finds a
-        bound instead.
-    """,
+        bound instead.""",
 )
 
 EXERCISES = (FLAWLESS_COPY, DIVIDED_TWICE, FROZEN_COINS, NINE_TO_ONE, TEN_TABLES)

@@ -18,19 +18,16 @@ MOST_LIKELY = Exercise(
     title="The most likely image",
     kind="warm-up",
     minutes=3,
-    question="""
-        Of all images, which single one is the most likely under given coins? `coins` holds the
-        probability of ink of each pixel, shape (batch, pixel), and none is exactly ½. Return one
-        image of 0s and 1s for each row.
-    """,
+    question="""Of all images, which single one is the most likely under given coins? `coins` holds
+        the probability of ink of each pixel, shape (batch, pixel), and none is exactly ½. Return
+        one image of 0s and 1s for each row.""",
     solution=most_likely,
-    reasoning=r"""
-        The coins are independent, so the probability of an image is a product with one factor per
-        pixel, $\pi$ for ink and $1-\pi$ for background. It is largest where every factor is, that
-        is where each coin shows its likelier side. This image is not the mean image, which holds
-        the coins themselves and is no outcome at all. It is not what a toss looks like either:
-        among many coins of 0.1 some fall on ink almost surely, yet the most likely image has none.
-    """,
+    reasoning=r"""The coins are independent, so the probability of an image is a product with one
+        factor per pixel, $\pi$ for ink and $1-\pi$ for background. It is largest where every factor
+        is, that is where each coin shows its likelier side. This image is not the mean image, which
+        holds the coins themselves and is no outcome at all. It is not what a toss looks like
+        either: among many coins of 0.1 some fall on ink almost surely, yet the most likely image
+        has none.""",
     probes=[(_coins,), (_coins[1:].double(),), (_coins[:, 2:],)],
     mistakes="""
         coins
@@ -52,18 +49,14 @@ MOST_LIKELY = Exercise(
         torch.maximum(coins, 1 - coins)
             That is how probable the likelier side of each coin is. The side is asked for.
         torch.maximum(coins, 1 - coins).prod(-1)
-            That is how probable the most likely image is. The image itself is asked for.
-    """,
+            That is how probable the most likely image is. The image itself is asked for.""",
     hints="""
         - Begin with one coin of 0.3: does it fall on ink or on background more often?
         - The coins are independent: the product is largest where each factor is.
         - A comparison such as coins < 0.2 gives True and False for all pixels at once; .float()
-          turns them into 1 and 0.
-    """,
-    fact="""
-        The most likely image need not look like a toss: of 784 coins of 0.1 it is the blank one,
-        with probability 10⁻³⁶, while a toss has some 78 pixels of ink.
-    """,
+          turns them into 1 and 0.""",
+    fact="""The most likely image need not look like a toss: of 784 coins of 0.1 it is the blank
+        one, with probability 10⁻³⁶, while a toss has some 78 pixels of ink.""",
 )
 
 
@@ -83,27 +76,22 @@ PIXELS_OF_SIGNS = Exercise(
     title="Pixels of plus and minus one",
     kind="core",
     minutes=6,
-    question=r"""
-        Some programs keep pixels as +1 (ink) and −1 (background). Then the sign can do what the
-        two cases $x=1$ and $x=0$ did above. Write $\log p(x\mid z)$ in nats of each such image:
-        `image` and `logits` have shape (batch, pixel), the result has shape (batch,). It must be
-        right in 32 bits for logits of ±200 as well.
-    """,
+    question=r"""Some programs keep pixels as +1 (ink) and −1 (background). Then the sign can do
+        what the two cases $x=1$ and $x=0$ did above. Write $\log p(x\mid z)$ in nats of each such
+        image: `image` and `logits` have shape (batch, pixel), the result has shape (batch,). It
+        must be right in 32 bits for logits of ±200 as well.""",
     solution=log_likelihood_of_signs,
-    reasoning=r"""
-        For ink, $\log\pi=-\log(1+e^{-\ell})$; for background, $\log(1-\pi)=-\log(1+e^{\ell})$.
-        The two differ by the sign of $\ell$ alone, and that is the sign $s$ of the pixel:
-        $\log p=-\log(1+e^{-s\ell})=-\operatorname{softplus}(-s\ell)$.
+    reasoning=r"""For ink, $\log\pi=-\log(1+e^{-\ell})$; for background,
+        $\log(1-\pi)=-\log(1+e^{\ell})$. The two differ by the sign of $\ell$ alone, and that is the
+        sign $s$ of the pixel: $\log p=-\log(1+e^{-s\ell})=-\operatorname{softplus}(-s\ell)$.
         `F.logsigmoid(image * logits)` is the same. A sigmoid followed by a log is not, on a
-        computer: in 32 bits the sigmoid of $-200$ is 0, and its log infinite.
-    """,
+        computer: in 32 bits the sigmoid of $-200$ is 0, and its log infinite.""",
     probes=[(_signs, _mild), (_signs, _wild), (_signs[:1, :4], _mild[:1, :4])],
     given="""
         ink, pi, p = (image + 1) / 2, logits.sigmoid(), (image * logits).sigmoid()
 
         def bernoulli(ink, pi):
-            return (ink * pi.log() + (1 - ink) * (1 - pi).log()).sum(-1)
-    """,
+            return (ink * pi.log() + (1 - ink) * (1 - pi).log()).sum(-1)""",
     mistakes="""
         (image * logits - F.softplus(logits)).sum(-1)
             That is the formula for pixels 0 and 1, as it stands. What does it give for a −1 under
@@ -135,18 +123,14 @@ PIXELS_OF_SIGNS = Exercise(
             For a pixel of −1, what is 1 − x? The formula of the notebook expects 0 and 1.
         log_likelihood_of_signs(-image, logits)
             It evaluates the negative of the image: should ink be likely under a large logit or
-            not?
-    """,
+            not?""",
     hints="""
         - Write log π and log(1 − π) each as −log(1 + something). How do the two differ?
         - sigmoid(−ℓ) = 1 − sigmoid(ℓ): background under ℓ is what ink would be under −ℓ.
         - Let the sign of the pixel choose the sign of the logit.
-        - F.softplus, F.logsigmoid and torch.logaddexp are all exact at ±200.
-    """,
-    fact="""
-        This is the logistic loss of classifiers, whose classes are ±1. log(1 + eˢ) is safe to
-        compute as max(s, 0) + log1p(e^−|s|), where no exponent is positive.
-    """,
+        - F.softplus, F.logsigmoid and torch.logaddexp are all exact at ±200.""",
+    fact="""This is the logistic loss of classifiers, whose classes are ±1. log(1 + eˢ) is safe to
+        compute as max(s, 0) + log1p(e^−|s|), where no exponent is positive.""",
 )
 
 LOST_GRADIENT = Exercise(
@@ -154,21 +138,16 @@ LOST_GRADIENT = Exercise(
     title="Where the gradient is lost",
     kind="core",
     minutes=5,
-    question="""
-        Look at the right-hand picture above, left of logit −5. Read off where the dashed gradient
-        has fallen to ½, and find out what sets this place. Now somebody writes `log(p + 1e-6)`
-        instead: at which logit, left of −5, is the gradient of an ink pixel ½ then?
-    """,
-    solution="""
-        half_gradient = math.log(1e-6)  # logit
-    """,
-    reasoning=r"""
-        The sigmoid has the slope $\pi(1-\pi)$, so the gradient of $\log(\pi+\varepsilon)$ is
-        $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left $1-\pi$ is nearly 1, and what remains,
+    question="""Look at the right-hand picture above, left of logit −5. Read off where the dashed
+        gradient has fallen to ½, and find out what sets this place. Now somebody writes `log(p +
+        1e-6)` instead: at which logit, left of −5, is the gradient of an ink pixel ½ then?""",
+    solution="half_gradient = math.log(1e-6)  # logit",
+    reasoning=r"""The sigmoid has the slope $\pi(1-\pi)$, so the gradient of $\log(\pi+\varepsilon)$
+        is $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left $1-\pi$ is nearly 1, and what remains,
         $\pi/(\pi+\varepsilon)$, is one half where $\pi=\varepsilon$. There $\pi\approx e^{\ell}$,
         hence $\ell=\log\varepsilon$. The picture's own eps, $1.2\cdot10^{-7}$, is eight times
-        smaller, and its fall lies $\log 8.4=2.1$ units of logit further to the left, near $-16$.
-    """,
+        smaller, and its fall lies $\log 8.4=2.1$ units of logit further to the left, near
+        $-16$.""",
     within=0.3,
     mistakes="""
         log(2**-23)
@@ -194,20 +173,16 @@ LOST_GRADIENT = Exercise(
         right / 2
             There the gradient is still 0.998. Half of the logit is not half of the gradient.
         log(2**-52)
-            That belongs to the eps of 64 bits. Here it is 10⁻⁶.
-    """,
+            That belongs to the eps of 64 bits. Here it is 10⁻⁶.""",
     hints="""
         - On the right of the fall π is far larger than eps, on its left far smaller. What is
           special about the middle?
         - The sigmoid has the slope π(1 − π), so the gradient of log(π + eps) is
           π(1 − π) / (π + eps). So far to the left 1 − π is nearly 1.
         - Which probability makes π / (π + eps) one half? And which logit gives it?
-        - For such a small π the odds, e^ℓ, are nearly π itself.
-    """,
-    fact="""
-        Here the value, too, has left its straight line, by log 2. Each factor of ten in eps moves
-        both by 2.3 units of logit; no eps removes them.
-    """,
+        - For such a small π the odds, e^ℓ, are nearly π itself.""",
+    fact="""Here the value, too, has left its straight line, by log 2. Each factor of ten in eps
+        moves both by 2.3 units of logit; no eps removes them.""",
 )
 
 SIGMOID_TOO_MANY = Exercise(
@@ -215,8 +190,7 @@ SIGMOID_TOO_MANY = Exercise(
     title="One sigmoid too many",
     kind="core",
     minutes=6,
-    question="""
-        Find the bug. A decoder's output is evaluated like this:
+    question="""Find the bug. A decoder's output is evaluated like this:
 
             pi = torch.sigmoid(network(code))
             return -F.binary_cross_entropy_with_logits(pi, image, reduction="none").sum(-1)
@@ -224,20 +198,16 @@ SIGMOID_TOO_MANY = Exercise(
         (The same was found [in another project](https://github.com/cansyl/DEEPred/issues/5), whose
         authors agreed.) It runs, and training improves the result. But which value can it approach
         at best, however well `network` is trained, for an image of 784 pixels of which 196 are
-        ink? Give it as a log-likelihood, in nats.
-    """,
+        ink? Give it as a log-likelihood, in nats.""",
     solution="""
         ink, background = math.log1p(math.exp(-1)), math.log(2)  # the least that a pixel costs
-        best_score = -(196 * ink + 588 * background)  # nats
-    """,
-    reasoning=r"""
-        `binary_cross_entropy_with_logits` applies a sigmoid itself, and is given what has been
-        through one. What it takes for logits lies between 0 and 1, so the coins lie between
+        best_score = -(196 * ink + 588 * background)  # nats""",
+    reasoning=r"""`binary_cross_entropy_with_logits` applies a sigmoid itself, and is given what has
+        been through one. What it takes for logits lies between 0 and 1, so the coins lie between
         $\operatorname{sigmoid}(0)=0.5$ and $\operatorname{sigmoid}(1)=0.731$. A pixel of ink is
-        best off at 1 and still costs $\log(1+e^{-1})=0.313$ nats; a pixel of background is best
-        off at 0 and costs $\log 2=0.693$. With 196 of the one and 588 of the other, training can
-        approach $-469$ nats, and never reach it. The fix is to leave out the first sigmoid.
-    """,
+        best off at 1 and still costs $\log(1+e^{-1})=0.313$ nats; a pixel of background is best off
+        at 0 and costs $\log 2=0.693$. With 196 of the one and 588 of the other, training can
+        approach $-469$ nats, and never reach it. The fix is to leave out the first sigmoid.""",
     within=0.3,
     mistakes="""
         0
@@ -267,20 +237,16 @@ SIGMOID_TOO_MANY = Exercise(
         right / 784
             That is an average pixel's value. The snippet sums over 784 of them.
         right / log(2)
-            That is the right amount, in bits. The course counts in nats.
-    """,
+            That is the right amount, in bits. The course counts in nats.""",
     hints="""
         - The function's name says what it takes. What is it given?
         - The sigmoid of any number lies between 0 and 1. Taken for logits, those numbers give
           probabilities of ink between sigmoid(0) and sigmoid(1).
         - Choose the best end of that range for a pixel of ink, then for one of background.
-        - Two kinds of pixel, two costs of log(1 + e^ℓ) − x·ℓ: multiply and add.
-    """,
-    fact="""
-        No coin of it falls below ½, however long it trains; but its loss still goes down, so the
-        bug lives long. It shows at the start: untrained it pays some 666 nats for this image, not
-        543.
-    """,
+        - Two kinds of pixel, two costs of log(1 + e^ℓ) − x·ℓ: multiply and add.""",
+    fact="""No coin of it falls below ½, however long it trains; but its loss still goes down, so
+        the bug lives long. It shows at the start: untrained it pays some 666 nats for this image,
+        not 543.""",
 )
 
 
@@ -297,21 +263,17 @@ EVERY_IMAGE = Exercise(
     title="Every image under every code",
     kind="stretch",
     minutes=8,
-    question=r"""
-        Which code explains which image? Evaluate all images under all codes: `images` has shape
-        (image, pixel), `logits`, one row per code, has shape (code, pixel), and the result has
-        shape (image, code), with $\log p(x_i\mid z_j)$ in nats in row $i$ and column $j$. Write it
-        so that it would do for 10,000 images and 1,000 codes, without a tensor of shape
-        (image, code, pixel).
-    """,
+    question=r"""Which code explains which image? Evaluate all images under all codes: `images` has
+        shape (image, pixel), `logits`, one row per code, has shape (code, pixel), and the result
+        has shape (image, code), with $\log p(x_i\mid z_j)$ in nats in row $i$ and column $j$. Write
+        it so that it would do for 10,000 images and 1,000 codes, without a tensor of shape (image,
+        code, pixel).""",
     solution=score_all,
-    reasoning=r"""
-        In $\sum_k x_{ik}\ell_{jk}-\sum_k\log(1+e^{\ell_{jk}})$ only the first sum depends on both
-        the image and the code, and it is the matrix product $X L^\top$. The second is one number
-        for each code; broadcasting subtracts it from every row.
-        `log_likelihood(images[:, None], logits)` gives the same, by way of a tensor with a number
-        for every image, code *and* pixel.
-    """,
+    reasoning=r"""In $\sum_k x_{ik}\ell_{jk}-\sum_k\log(1+e^{\ell_{jk}})$ only the first sum depends
+        on both the image and the code, and it is the matrix product $X L^\top$. The second is one
+        number for each code; broadcasting subtracts it from every row. `log_likelihood(images[:,
+        None], logits)` gives the same, by way of a tensor with a number for every image, code *and*
+        pixel.""",
     probes=[
         (_three_images, _three_codes),
         (_three_images[:1], torch.cat([_mild, _wild])),
@@ -321,8 +283,7 @@ EVERY_IMAGE = Exercise(
         ink, softplus, pi = images @ logits.T, F.softplus(logits), logits.sigmoid()
 
         def bernoulli(pi, eps=0):
-            return images @ (pi + eps).log().T + (1 - images) @ (1 - pi + eps).log().T
-    """,
+            return images @ (pi + eps).log().T + (1 - images) @ (1 - pi + eps).log().T""",
     mistakes="""
         (images * logits - softplus).sum(-1)
             It pairs each image with one code. All pairs are asked for.
@@ -356,19 +317,15 @@ EVERY_IMAGE = Exercise(
             Can log p be computed from ℓ, without probabilities?
         bernoulli(pi.clamp(eps, 1 - eps)) for eps in (1e-6, 1e-7, 2**-23)
             A clamp at {eps} keeps log 0 away, and limits what a pixel can cost to {cap} nats. Can
-            log p be computed from ℓ, without probabilities?
-    """,
+            log p be computed from ℓ, without probabilities?""",
     hints="""
         - Σ (x·ℓ − softplus(ℓ)) = Σ x·ℓ − Σ softplus(ℓ). Which of the two needs the image?
         - A sum of products, for all pairs of rows of two matrices: that is a matrix product.
         - The other sum is one number for each code, shape (code,). Broadcasting lines it up with
-          the last dimension of (image, code).
-    """,
-    fact="""
-        10,000 images under 1,000 codes as one (image, code, pixel) tensor are 31 GB; by a matrix
-        product they are 40 MB. The softmax of a row says how probably each code made the image,
-        if all were equally likely before.
-    """,
+          the last dimension of (image, code).""",
+    fact="""10,000 images under 1,000 codes as one (image, code, pixel) tensor are 31 GB; by a
+        matrix product they are 40 MB. The softmax of a row says how probably each code made the
+        image, if all were equally likely before.""",
 )
 
 EXERCISES = (MOST_LIKELY, PIXELS_OF_SIGNS, LOST_GRADIENT, SIGMOID_TOO_MANY, EVERY_IMAGE)

@@ -21,17 +21,13 @@ LOG_VARIANCE = Exercise(
     title="The KL from a log-variance",
     kind="core",
     minutes=6,
-    question="""
-        In most published code the encoder outputs the logarithm of the *variance*, log σ², instead
-        of log σ. Write the KL of each image for that: arguments of shape (batch, latent), a result
-        of shape (batch,), in nats.
-    """,
+    question="""In most published code the encoder outputs the logarithm of the *variance*, log σ²,
+        instead of log σ. Write the KL of each image for that: arguments of shape (batch, latent), a
+        result of shape (batch,), in nats.""",
     solution=kl_from_log_variance,
-    reasoning=r"""
-        With $v=\log\sigma^2$ we have $\sigma^2=e^{v}$ and $2\log\sigma=v$, so
+    reasoning=r"""With $v=\log\sigma^2$ we have $\sigma^2=e^{v}$ and $2\log\sigma=v$, so
         $\tfrac12\sum_d(\mu_d^2+e^{v_d}-1-v_d)$. Nothing else changes. The sum runs over the latent
-        dimensions, the last ones, and leaves one value for each image.
-    """,
+        dimensions, the last ones, and leaves one value for each image.""",
     probes=[
         (_codes, _spreads),
         (_codes[1:].double(), _spreads[1:].double()),
@@ -44,8 +40,7 @@ LOG_VARIANCE = Exercise(
         v, variance = log_variance, log_variance.exp()
 
         def kl(square=mean**2, variance=variance, logarithm=v):
-            return 0.5 * (square + variance - 1 - logarithm).sum(-1)
-    """,
+            return 0.5 * (square + variance - 1 - logarithm).sum(-1)""",
     mistakes="""
         elbo.kl(Gaussian(mean, v))
             It takes log σ² for log σ. What is σ², in terms of what the function is given?
@@ -87,17 +82,13 @@ LOG_VARIANCE = Exercise(
             bracket changes every sign inside.)
         kl(-(mean**2))
             Check the sign of μ²: should a mean far away from 0 be cheaper than free? (A minus
-            before a bracket changes every sign inside.)
-    """,
+            before a bracket changes every sign inside.)""",
     hints="""
         - Write the formula above in σ² and log σ² alone.
         - 2 log σ = log σ², and σ² = exp(log σ²).
-        - The latent dimensions are the last ones of each tensor: .sum(-1) leaves the images.
-    """,
-    fact="""
-        In most published code the encoder outputs log σ². If the two parametrisations are mixed
-        up, σ where σ² should be, training gives no error.
-    """,
+        - The latent dimensions are the last ones of each tensor: .sum(-1) leaves the images.""",
+    fact="""In most published code the encoder outputs log σ². If the two parametrisations are mixed
+        up, σ where σ² should be, training gives no error.""",
 )
 
 
@@ -119,20 +110,16 @@ FROM_SAMPLES = Exercise(
     title="A bound from samples alone",
     kind="core",
     minutes=6,
-    question=r"""
-        The ELBO can also be estimated with no closed form anywhere: average
-        $\log p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write it for one
-        latent dimension: `log_joint(z)` gives log p(x, z) for codes of shape (sample,), `mean` and
-        `std` are numbers, `noise` is ε ~ N(0, 1) of shape (sample,). The result is one number.
-    """,
+    question=r"""The ELBO can also be estimated with no closed form anywhere: average $\log
+        p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write it for one latent
+        dimension: `log_joint(z)` gives log p(x, z) for codes of shape (sample,), `mean` and `std`
+        are numbers, `noise` is ε ~ N(0, 1) of shape (sample,). The result is one number.""",
     solution=sampled_bound,
-    reasoning=r"""
-        The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at samples
-        of $q$ and averaged. $q$'s density must be that of $z$, not of $\varepsilon$: stretching by
-        $\sigma$ thins the density, $\log q(z)=\log\mathcal N(\varepsilon;0,1)-\log\sigma$. Where
-        $q$ is the true posterior, $\log p(x,z)-\log q(z)=\log p(x)$ for every $z$, so the samples
-        do not scatter at all.
-    """,
+    reasoning=r"""The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at
+        samples of $q$ and averaged. $q$'s density must be that of $z$, not of $\varepsilon$:
+        stretching by $\sigma$ thins the density, $\log q(z)=\log\mathcal
+        N(\varepsilon;0,1)-\log\sigma$. Where $q$ is the true posterior, $\log p(x,z)-\log q(z)=\log
+        p(x)$ for every $z$, so the samples do not scatter at all.""",
     probes=[
         (_toy_joint, 0.8, 0.45, _noise),
         (_toy_joint, -0.3, 1.4, _noise),
@@ -142,8 +129,7 @@ FROM_SAMPLES = Exercise(
         q, prior = Normal(mean, std), Normal(0.0, 1.0)
         z = mean + std * noise
         joint, log_q = log_joint(z), q.log_prob(z)
-        kl = 0.5 * (mean**2 + std**2 - 1 - 2 * log(std))
-    """,
+        kl = 0.5 * (mean**2 + std**2 - 1 - 2 * log(std))""",
     mistakes="""
         joint.mean()
             It averages log p(x, z). Which density of z must be subtracted?
@@ -186,18 +172,14 @@ FROM_SAMPLES = Exercise(
         log_joint(torch.tensor(mean)) - q.log_prob(torch.tensor(mean))
             It looks at the mean of q alone. The bound is an average over all samples of q.
         sampled_bound(log_joint, mean, exp(std), noise)
-            It takes the exponential of σ. Here σ is given as it is, not as its logarithm.
-    """,
+            It takes the exponential of σ. Here σ is given as it is, not as its logarithm.""",
     hints="""
         - From which distribution did these z come? The log of its density is subtracted.
         - The cell above that compares the closed form “with three other ways” averages such a
           difference of two logarithms.
-        - torch.distributions.Normal(mean, std).log_prob(z) is log q(z).
-    """,
-    fact="""
-        Where q is the true posterior every sample gives the same number, log p(x): there the
-        estimator without any closed form is the one without any noise.
-    """,
+        - torch.distributions.Normal(mean, std).log_prob(z) is log q(z).""",
+    fact="""Where q is the true posterior every sample gives the same number, log p(x): there the
+        estimator without any closed form is the one without any noise.""",
 )
 
 CERTAINTY = Exercise(
@@ -205,19 +187,14 @@ CERTAINTY = Exercise(
     title="The price of certainty",
     kind="warm-up",
     minutes=3,
-    question="""
-        On paper, with a pocket calculator if you like: what is the *right* KL of five dimensions
-        that all have μ = 0 and σ = 0.1? Give one decimal.
-    """,
-    solution="""
-        price = 5 * 0.5 * (0.1**2 - 1 - 2 * math.log(0.1))  # nats
-    """,
-    reasoning=r"""
-        One dimension with $\mu=0$ costs $\tfrac12(\sigma^2-1-2\log\sigma)$; with $\sigma=0.1$ the
-        logarithm gives $2.303$ nats, the rest about minus a half. Independent dimensions add up,
-        so five cost five times as much. The post's formula gives another number, because
-        $(\log\sigma)^2$ is not $-2\log\sigma$, except at $\sigma=1$ and $\sigma=e^{-2}$.
-    """,
+    question="""On paper, with a pocket calculator if you like: what is the *right* KL of five
+        dimensions that all have μ = 0 and σ = 0.1? Give one decimal.""",
+    solution="price = 5 * 0.5 * (0.1**2 - 1 - 2 * math.log(0.1))  # nats",
+    reasoning=r"""One dimension with $\mu=0$ costs $\tfrac12(\sigma^2-1-2\log\sigma)$; with
+        $\sigma=0.1$ the logarithm gives $2.303$ nats, the rest about minus a half. Independent
+        dimensions add up, so five cost five times as much. The post's formula gives another number,
+        because $(\log\sigma)^2$ is not $-2\log\sigma$, except at $\sigma=1$ and
+        $\sigma=e^{-2}$.""",
     within=0.05,
     mistakes="""
         right / 5
@@ -248,17 +225,13 @@ CERTAINTY = Exercise(
         2.5 * (0.01 - 1 - 2 * log(10))
             A divergence is never negative. Which sign has the logarithm in the formula?
         5 * (log(10) - 0.45)
-            Close: σ² is not σ. What is the square of 0.1?
-    """,
+            Close: σ² is not σ. What is the square of 0.1?""",
     hints="""
         - Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.
         - log 0.1 is −2.303, and −2 log 0.1 is 4.605.
-        - KLs of independent dimensions add up.
-    """,
-    fact="""
-        A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, per dimension; a
-        hundred times sharper costs 2.3 nats more.
-    """,
+        - KLs of independent dimensions add up.""",
+    fact="""A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, per dimension;
+        a hundred times sharper costs 2.3 nats more.""",
 )
 
 
@@ -284,8 +257,7 @@ FOUR_CURVES = Exercise(
     title="Explain the picture",
     kind="core",
     minutes=6,
-    question=r"""
-        Four people have computed "the KL" of a q with μ = 0, where the encoder's output is
+    question=r"""Four people have computed "the KL" of a q with μ = 0, where the encoder's output is
         $s=\log\sigma$:
 
         1. $\tfrac12\,(\sigma^2-1-2\log\sigma)$, the right one;
@@ -296,19 +268,14 @@ FOUR_CURVES = Exercise(
         4. $\tfrac12\,(\sigma^2-1+2\log\sigma)$, the fix of pull request 76.
 
         All four are drawn over the encoder's $\sigma=e^s$. Which formula draws which curve? Answer
-        with four letters: the curve of formula 1, of 2, of 3, of 4.
-    """,
-    solution="""
-        curves = "DABC"  # four letters, such as "ABCD"
-    """,
-    reasoning=r"""
-        Look where the formulas differ most, at small σ. Formula 3 has $1/\sigma^2$ and goes beyond
-        every other: B. In formula 4 the logarithm has the opposite sign and nothing outweighs it,
-        so it falls without limit: C; it is also the only one that cannot be a divergence. Formulas
-        1 and 2 both have $-\log\sigma$, and 2 has only half of it: A is the flat one, D the right
-        one. A network trained with A pays too little for a sharp code *and* for a wide one, and
-        nothing in its training shows it.
-    """,
+        with four letters: the curve of formula 1, of 2, of 3, of 4.""",
+    solution='curves = "DABC"  # four letters, such as "ABCD"',
+    reasoning=r"""Look where the formulas differ most, at small σ. Formula 3 has $1/\sigma^2$ and
+        goes beyond every other: B. In formula 4 the logarithm has the opposite sign and nothing
+        outweighs it, so it falls without limit: C; it is also the only one that cannot be a
+        divergence. Formulas 1 and 2 both have $-\log\sigma$, and 2 has only half of it: A is the
+        flat one, D the right one. A network trained with A pays too little for a sharp code *and*
+        for a wide one, and nothing in its training shows it.""",
     picture=_draw_four_curves,
     mistakes="""
         "ADBC"
@@ -328,19 +295,15 @@ FOUR_CURVES = Exercise(
             logarithm.
         "BCDA"
             It looks as if you went through the curves from A to D. Go through the formulas, from 1
-            to 4, and name the curve of each.
-    """,
+            to 4, and name the curve of each.""",
     hints="""
         - Only one of the formulas can be negative: look at its signs where σ is small.
         - At σ = 0.1 the numbers are far apart: 1/σ² is 100, log σ is −2.3.
         - Misread, e^s is σ where σ² belongs: the curve of 2 at σ is that of 1 at √σ, which lies
-          nearer to 1. So it is the flatter of the two.
-    """,
-    fact="""
-        All four are 0 at σ = 1, so a test of a KL at the prior alone lets every one pass. The
+          nearer to 1. So it is the flatter of the two.""",
+    fact="""All four are 0 at σ = 1, so a test of a KL at the prior alone lets every one pass. The
         misread output was in a library of graph networks:
-        github.com/pyg-team/pytorch_geometric/pull/1368.
-    """,
+        github.com/pyg-team/pytorch_geometric/pull/1368.""",
 )
 
 
@@ -357,24 +320,20 @@ AVERAGED = Exercise(
     title="Find what is averaged",
     kind="core",
     minutes=8,
-    question="""
-        Find the bug. A loss has the log-likelihood of every pixel, shape (batch, pixel), and the
-        KL of every latent dimension, shape (batch, latent), and returns
+    question="""Find the bug. A loss has the log-likelihood of every pixel, shape (batch, pixel),
+        and the KL of every latent dimension, shape (batch, latent), and returns
 
             -(log_likelihoods.mean() - divergences.mean())
 
         (A question about just this has been asked
         [of PyTorch's own example](https://github.com/pytorch/examples/issues/234).) Fix it, so
-        that it is −ELBO in nats per image, averaged over the batch.
-    """,
+        that it is −ELBO in nats per image, averaged over the batch.""",
     solution=fixed_loss,
-    reasoning=r"""
-        `log_likelihoods.mean()` divides by batch × pixels, `divergences.mean()` by batch ×
-        dimensions. Their difference is
-        $\frac1P(\text{log-likelihood}-\frac PL\,\mathrm{KL})$ of an average image, an ELBO with
-        the hidden weight $\beta=P/L$ that the section above measured. Summing within an image
-        first and averaging over images once gives every nat the same weight.
-    """,
+    reasoning=r"""`log_likelihoods.mean()` divides by batch × pixels, `divergences.mean()` by batch
+        × dimensions. Their difference is $\frac1P(\text{log-likelihood}-\frac PL\,\mathrm{KL})$ of
+        an average image, an ELBO with the hidden weight $\beta=P/L$ that the section above
+        measured. Summing within an image first and averaging over images once gives every nat the
+        same weight.""",
     probes=[
         (_pixels, _divergences),
         (_pixels[:1].repeat(3, 1), _divergences[:1].repeat(3, 1)),
@@ -383,9 +342,7 @@ AVERAGED = Exercise(
             torch.rand(2, 4, generator=torch.Generator().manual_seed(0)),
         ),
     ],
-    given="""
-        p, kl = log_likelihoods, divergences
-    """,
+    given="p, kl = log_likelihoods, divergences",
     mistakes="""
         -(p.mean() - kl.mean())
             That is the snippet as it stands: each mean divides by a different number of things.
@@ -416,17 +373,13 @@ AVERAGED = Exercise(
             That is what the pixels cost. What does the code cost?
         (p.sum(1) + kl.sum(1)).mean()
             To lower this, training would make the images less probable. Which of the two terms
-            lacks its minus?
-    """,
+            lacks its minus?""",
     hints="""
         - Write down the number of values that each mean divides by.
         - One image's log-likelihood is a sum over its pixels, its KL a sum over dimensions.
-        - Sum within an image, subtract, average over images, change the sign.
-    """,
-    fact="""
-        With 784 pixels and 5 latent dimensions the snippet weighs the KL 157 times. The same loss
-        is discussed at github.com/pytorch/examples/issues/234 and in many other places.
-    """,
+        - Sum within an image, subtract, average over images, change the sign.""",
+    fact="""With 784 pixels and 5 latent dimensions the snippet weighs the KL 157 times. The same
+        loss is discussed at github.com/pytorch/examples/issues/234 and in many other places.""",
 )
 
 EXERCISES = (LOG_VARIANCE, FROM_SAMPLES, CERTAINTY, FOUR_CURVES, AVERAGED)

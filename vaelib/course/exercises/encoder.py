@@ -11,21 +11,16 @@ MISREAD_HEAD = Exercise(
     title="The cloud of a misread head",
     kind="warm-up",
     minutes=3,
-    question="""
-        A head for codes in the plane outputs log σ² = −3 for both dimensions, and a program takes
-        that for log σ. How many times too small is the area of the ellipse (1σ or 2σ, it makes no
-        difference) that it draws its codes from? A pocket calculator will do.
-    """,
+    question="""A head for codes in the plane outputs log σ² = −3 for both dimensions, and a program
+        takes that for log σ. How many times too small is the area of the ellipse (1σ or 2σ, it
+        makes no difference) that it draws its codes from? A pocket calculator will do.""",
     solution="""
         width = math.exp(0.5 * -3) / math.exp(-3)
-        times = width**2  # the right area / the misread one
-    """,
-    reasoning=r"""
-        Meant is $\sigma=e^{\frac12\cdot(-3)}=e^{-1.5}$, read is $\sigma=e^{-3}$: each width is too
-        small by $e^{1.5}\approx4.5$. An ellipse's area is $\pi$ times the product of its
-        half-widths, so the two factors multiply, $e^{1.5}\cdot e^{1.5}=e^{3}$, and the $\pi$
-        cancels. It is the same for the ellipse at 1σ and the one at 2σ.
-    """,
+        times = width**2  # the right area / the misread one""",
+    reasoning=r"""Meant is $\sigma=e^{\frac12\cdot(-3)}=e^{-1.5}$, read is $\sigma=e^{-3}$: each
+        width is too small by $e^{1.5}\approx4.5$. An ellipse's area is $\pi$ times the product of
+        its half-widths, so the two factors multiply, $e^{1.5}\cdot e^{1.5}=e^{3}$, and the $\pi$
+        cancels. It is the same for the ellipse at 1σ and the one at 2σ.""",
     within=0.5,
     mistakes="""
         width
@@ -49,17 +44,13 @@ MISREAD_HEAD = Exercise(
         pi * right
             The π belongs to both areas: what becomes of it when you divide them?
         1
-            The two readings agree only where σ = 1. What is σ here, by each of them?
-    """,
+            The two readings agree only where σ = 1. What is σ here, by each of them?""",
     hints="""
         - Write down both σ for one dimension: the one that was meant, and the misread one.
         - The area of an ellipse is π times the product of its two half-widths.
-        - Exponentials multiply by adding what is in the exponent.
-    """,
-    fact="""
-        In the course's five dimensions the cloud's volume would be too small by e^7.5, a factor
-        of 1,800: a small error in one width is a large one in the precision of a code.
-    """,
+        - Exponentials multiply by adding what is in the exponent.""",
+    fact="""In the course's five dimensions the cloud's volume would be too small by e^7.5, a factor
+        of 1,800: a small error in one width is a large one in the precision of a code.""",
 )
 
 
@@ -79,23 +70,18 @@ SEVERAL_CODES = Exercise(
     title="Several codes for each image",
     kind="core",
     minutes=5,
-    question=r"""
-        Above, samples came first. Often one wants several codes *for each image*, image by image:
-        from `mean` and `log_std` of shape (batch, latent) and `noise` of shape (batch, sample,
-        latent) to codes of shape (batch, sample, latent). Sample $s$ of image $i$ is made from
-        that image's μ and σ and `noise[i, s]`. Be careful where there are as many samples as
-        images.
-    """,
+    question=r"""Above, samples came first. Often one wants several codes *for each image*, image by
+        image: from `mean` and `log_std` of shape (batch, latent) and `noise` of shape (batch,
+        sample, latent) to codes of shape (batch, sample, latent). Sample $s$ of image $i$ is made
+        from that image's μ and σ and `noise[i, s]`. Be careful where there are as many samples as
+        images.""",
     solution=several_codes,
-    reasoning=r"""
-        Broadcasting compares shapes from the right. (batch, latent) flush right below
+    reasoning=r"""Broadcasting compares shapes from the right. (batch, latent) flush right below
         (batch, sample, latent) puts the images of $\mu$ where the noise has its samples: with
-        unequal sizes an error, with equal ones a wrong result that nobody reports.
-        `mean[:, None]` has shape (batch, 1, latent), and the 1 is stretched over the samples;
-        $\sigma$ needs the same. Another way is to bring the samples to the front, where
-        `reparameterize` expects them, and back:
-        `reparameterize((mean, log_std), noise.transpose(0, 1)).transpose(0, 1)`.
-    """,
+        unequal sizes an error, with equal ones a wrong result that nobody reports. `mean[:, None]`
+        has shape (batch, 1, latent), and the 1 is stretched over the samples; $\sigma$ needs the
+        same. Another way is to bring the samples to the front, where `reparameterize` expects them,
+        and back: `reparameterize((mean, log_std), noise.transpose(0, 1)).transpose(0, 1)`.""",
     probes=[
         (_means, _log_stds, _noise),
         (_means[:2].double(), _log_stds[1:].double(), _noise[1:, 1:].double()),
@@ -103,8 +89,7 @@ SEVERAL_CODES = Exercise(
     ],
     given="""
         std = log_std.exp()
-        mean_, std_ = mean[:, None], std[:, None]
-    """,
+        mean_, std_ = mean[:, None], std[:, None]""",
     mistakes="""
         mean + std * noise
             Image 1's noise does not meet image 1's μ, but the μ of one image after another.
@@ -124,18 +109,14 @@ SEVERAL_CODES = Exercise(
         (mean_ + noise) * std_
             It stretches μ as well. What should σ multiply?
         mean_ + std_ * noise[:, :1].expand_as(noise)
-            All codes of an image are the same: it uses one ε for all of them.
-    """,
+            All codes of an image are the same: it uses one ε for all of them.""",
     hints="""
         - Broadcasting compares shapes from the right: write (batch, latent) below
           (batch, sample, latent), flush right, and see which dimension meets which.
         - μ and σ need a dimension of size 1 where the samples are.
-        - tensor[:, None] puts a new dimension second.
-    """,
-    fact="""
-        With 4 samples for 3 images, PyTorch would have refused the naive line. A test whose
-        sizes all differ catches what one with equal sizes lets pass.
-    """,
+        - tensor[:, None] puts a new dimension second.""",
+    fact="""With 4 samples for 3 images, PyTorch would have refused the naive line. A test whose
+        sizes all differ catches what one with equal sizes lets pass.""",
 )
 
 
@@ -153,10 +134,9 @@ MISREAD_DENSITY = Exercise(
     title="Find what is misread",
     kind="core",
     minutes=8,
-    question=r"""
-        Find the bug. Later notebooks need $\log q(z\mid x)$ itself, the log density of a code
-        under its image's Gaussian. Someone computes it, with all arguments of shape
-        (batch, latent), as
+    question=r"""Find the bug. Later notebooks need $\log q(z\mid x)$ itself, the log density of a
+        code under its image's Gaussian. Someone computes it, with all arguments of shape (batch,
+        latent), as
 
             squares = (codes - mean) ** 2 / (2 * log_std.exp())
             normaliser = 0.5 * mean.shape[1] * math.log(2 * math.pi) + 0.5 * log_std.sum(1)
@@ -164,19 +144,15 @@ MISREAD_DENSITY = Exercise(
 
         (A reinforcement learning library
         [had just this](https://github.com/hill-a/stable-baselines/issues/1059).) Fix it:
-        `log_std` is log σ, as everywhere in the course.
-    """,
+        `log_std` is log σ, as everywhere in the course.""",
     solution=log_density,
-    reasoning=r"""
-        In one dimension
-        $\log\mathcal N(z;\mu,\sigma^2)=-\frac{(z-\mu)^2}{2\sigma^2}-\log\sigma-\tfrac12\log2\pi$,
-        and independent dimensions add up. The snippet divides by $2\sigma$, where $2\sigma^2$
-        belongs, and subtracts $\tfrac12\log\sigma$, where $\log\sigma$ belongs: both would be
-        right if `log_std` were $\log\sigma^2$. At $\sigma=1$ the logarithm is 0 and
-        $\sigma=\sigma^2$, so neither bug shows.
-        `torch.distributions.Normal(mean, log_std.exp()).log_prob(codes).sum(1)` is the same
-        function.
-    """,
+    reasoning=r"""In one dimension $\log\mathcal
+        N(z;\mu,\sigma^2)=-\frac{(z-\mu)^2}{2\sigma^2}-\log\sigma-\tfrac12\log2\pi$, and independent
+        dimensions add up. The snippet divides by $2\sigma$, where $2\sigma^2$ belongs, and
+        subtracts $\tfrac12\log\sigma$, where $\log\sigma$ belongs: both would be right if `log_std`
+        were $\log\sigma^2$. At $\sigma=1$ the logarithm is 0 and $\sigma=\sigma^2$, so neither bug
+        shows. `torch.distributions.Normal(mean, log_std.exp()).log_prob(codes).sum(1)` is the same
+        function.""",
     probes=[
         (_codes, _means, _log_stds),
         (_codes[:2].double(), _means[1:].double(), _log_stds[:2].double()),
@@ -188,8 +164,7 @@ MISREAD_DENSITY = Exercise(
         squares, volume, constant = (off / std) ** 2 / 2, log_std.sum(1), size * half_log_2pi
 
         def density(squares=squares, volume=volume, constant=constant):
-            return -squares.sum(1) - volume - constant
-    """,
+            return -squares.sum(1) - volume - constant""",
     mistakes="""
         density(off**2 / (2 * std), volume / 2)
             That is the snippet as it stands. Which quantity is exp(log_std), and which one
@@ -236,18 +211,14 @@ MISREAD_DENSITY = Exercise(
         density(constant=2 * constant)
             Everything is right except for a constant: each 2π stands below a square root.
         right.exp()
-            That is the density. Its logarithm is asked for.
-    """,
+            That is the density. Its logarithm is asked for.""",
     hints="""
         - Try it on one dimension with μ = 0 and σ = 2, beside torch.distributions.Normal.
         - The density of N(μ, σ²) is exp(−(z − μ)² / 2σ²) / (σ √(2π)). Take its logarithm.
-        - The snippet reads log_std as log σ², in two places. For each: is σ or σ² meant?
-    """,
-    fact="""
-        The two bugs were in a widely used library, and were fixed together
-        (github.com/hill-a/stable-baselines/pull/1060). At σ = 1 neither can be seen: test a
-        density at another σ.
-    """,
+        - The snippet reads log_std as log σ², in two places. For each: is σ or σ² meant?""",
+    fact="""The two bugs were in a widely used library, and were fixed together
+        (github.com/hill-a/stable-baselines/pull/1060). At σ = 1 neither can be seen: test a density
+        at another σ.""",
 )
 
 
@@ -271,25 +242,21 @@ BASELINE = Exercise(
     title="A baseline from the other samples",
     kind="stretch",
     minutes=10,
-    question="""
-        A score is 0 on average, so $f$ may be replaced by $f-b$ without a change of the mean, as
-        long as $b$, the *baseline*, does not depend on the sample's own ε. A good one costs
-        nothing: for each sample, the mean of $f$ over all the *other* samples. Write the
+    question="""A score is 0 on average, so $f$ may be replaced by $f-b$ without a change of the
+        mean, as long as $b$, the *baseline*, does not depend on the sample's own ε. A good one
+        costs nothing: for each sample, the mean of $f$ over all the *other* samples. Write the
         score-function estimator with it, in one dimension. `f` takes a tensor of codes, shape
         (sample,), and returns as many values; `mean` and `std` are numbers; `noise` is ε, shape
         (sample,). The result is the gradient for μ and the one for log σ, averaged over the
-        samples.
-    """,
+        samples.""",
     solution=gradients_with_baseline,
-    reasoning=r"""
-        A score is 0 on average, $\mathbb E[\nabla\log q]=\nabla\int q=0$, so a baseline $b$ that
-        does not depend on the sample's own ε changes no average:
-        $\mathbb E[b\,\nabla\log q]=\mathbb E[b]\cdot0$. The mean of the *other* values is such a
-        $b$. The mean of all is not: its share $f_i/n$ comes from the sample itself, and the
-        estimate comes out $(n-1)/n$ times what it should be. For $f(z)=z^2$, $\mu=1$,
-        $\sigma=\tfrac12$ the constant baseline $b=\mathbb E[f]=\mu^2+\sigma^2$ brings one sample's
-        variance for μ from 21.75 to 10.5: half, and still ten times the reparameterized one's.
-    """,
+    reasoning=r"""A score is 0 on average, $\mathbb E[\nabla\log q]=\nabla\int q=0$, so a baseline
+        $b$ that does not depend on the sample's own ε changes no average: $\mathbb E[b\,\nabla\log
+        q]=\mathbb E[b]\cdot0$. The mean of the *other* values is such a $b$. The mean of all is
+        not: its share $f_i/n$ comes from the sample itself, and the estimate comes out $(n-1)/n$
+        times what it should be. For $f(z)=z^2$, $\mu=1$, $\sigma=\tfrac12$ the constant baseline
+        $b=\mathbb E[f]=\mu^2+\sigma^2$ brings one sample's variance for μ from 21.75 to 10.5: half,
+        and still ten times the reparameterized one's.""",
     probes=[
         (torch.square, 1.0, 0.5, _draws),
         (_step, 0.4, 1.5, _draws.double()),
@@ -302,8 +269,7 @@ BASELINE = Exercise(
         score_mean, score_log_std = noise / std, noise**2 - 1
 
         def estimate(baseline=others, for_mean=score_mean, for_log_std=score_log_std):
-            return ((values - baseline) * torch.stack([for_mean, for_log_std])).mean(1)
-    """,
+            return ((values - baseline) * torch.stack([for_mean, for_log_std])).mean(1)""",
     mistakes="""
         estimate(0)
             That is the estimator without a baseline: right on average, and noisy.
@@ -343,19 +309,16 @@ BASELINE = Exercise(
             It divides by the spread of f. That is done in reinforcement learning, but then it is
             no longer the gradient.
         gradients_with_baseline(f, 0.0, 1.0, noise) / torch.tensor([std, 1.0])
-            f is given the noise. It expects the code.
-    """,
+            f is given the noise. It expects the code.""",
     hints="""
         - The scores are in the text: ε/σ for μ, and ε² − 1 for log σ.
         - The mean of the others is the sum of all, less the sample's own value, divided by how
           many are left.
         - Subtract each sample's baseline from its f, multiply by its score, average over samples.
     """,
-    fact="""
-        It is the covariance of f and the score over the samples (with n − 1 below), so a constant
-        in a score, such as the −1, makes no difference. The baseline is free, and f may be a step
-        that has no slope.
-    """,
+    fact="""It is the covariance of f and the score over the samples (with n − 1 below), so a
+        constant in a score, such as the −1, makes no difference. The baseline is free, and f may be
+        a step that has no slope.""",
 )
 
 LARGER_PICTURE = Exercise(
@@ -363,28 +326,21 @@ LARGER_PICTURE = Exercise(
     title="A larger picture",
     kind="core",
     minutes=5,
-    question="""
-        Predict: how many parameters, biases included, would the convolutional encoder have for
-        images of 56 × 56 pixels? All else stays as above: two rounds of 3 × 3 convolution, with 16
-        and then 32 filters, and max pooling, then two heads of 5.
-    """,
+    question="""Predict: how many parameters, biases included, would the convolutional encoder have
+        for images of 56 × 56 pixels? All else stays as above: two rounds of 3 × 3 convolution, with
+        16 and then 32 filters, and max pooling, then two heads of 5.""",
     solution="""
         convolutions = (3 * 3 * 1 + 1) * 16 + (3 * 3 * 16 + 1) * 32  # the 1 added is the bias
         heads = 2 * (32 * 14 * 14 + 1) * 5
-        parameters = convolutions + heads  # weights and biases
-    """,
-    reasoning=r"""
-        A filter is as large as before, and there are as many of them, so the convolutions keep
-        their $160+4640$ parameters whatever the size of the picture. After two poolings the
-        picture is $14\times14$ instead of $7\times7$, with 32 channels, so each head receives
-        four times as many numbers, $6272$, and has $6272\cdot5+5$ parameters. The multiply-adds
-        of the convolutions, on the other hand, all grow four times: there are four times as many
-        positions.
-    """,
+        parameters = convolutions + heads  # weights and biases""",
+    reasoning=r"""A filter is as large as before, and there are as many of them, so the convolutions
+        keep their $160+4640$ parameters whatever the size of the picture. After two poolings the
+        picture is $14\times14$ instead of $7\times7$, with 32 channels, so each head receives four
+        times as many numbers, $6272$, and has $6272\cdot5+5$ parameters. The multiply-adds of the
+        convolutions, on the other hand, all grow four times: there are four times as many
+        positions.""",
     within=0.5,
-    given="""
-        head = lambda inputs: inputs * 5 + 5
-    """,
+    given="head = lambda inputs: inputs * 5 + 5",
     mistakes="""
         convolutions + 2 * head(32 * 7 * 7)
             That is what it has at 28 × 28. Which of its layers sees how large an image is?
@@ -424,19 +380,15 @@ LARGER_PICTURE = Exercise(
         144 * 56**2 + 4608 * 28**2 + 2 * 32 * 14 * 14 * 5
             Those are the multiply-adds. A filter's weights are counted once.
         3136 * 500 + 500 + 2 * head(500)
-            That is the dense encoder. The convolutional one is asked for.
-    """,
+            That is the dense encoder. The convolutional one is asked for.""",
     hints="""
         - Go through the layers from the first to the last. Which have weights?
         - A convolution's weights are the filter's size times the channels in and out. The size
           of the picture does not matter.
         - How large is the picture after two poolings, and how many channels has it? Each head
-          receives all of that.
-    """,
-    fact="""
-        The dense encoder grows from 397,510 to 1,573,510. Networks that average each channel
-        before the heads do not grow at all.
-    """,
+          receives all of that.""",
+    fact="""The dense encoder grows from 397,510 to 1,573,510. Networks that average each channel
+        before the heads do not grow at all.""",
 )
 
 EXERCISES = (MISREAD_HEAD, SEVERAL_CODES, MISREAD_DENSITY, BASELINE, LARGER_PICTURE)

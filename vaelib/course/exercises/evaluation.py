@@ -11,27 +11,22 @@ TWO_CODES = Exercise(
     title="Two codes of two kinds",
     kind="warm-up",
     minutes=4,
-    question=r"""
-        An image's codes are of two kinds, each drawn half the time: good ones with log w = −100
-        and poor ones with log w = −110. With one code the estimate is −105 nats on average. What
-        is its average with *two* codes, $\mathbb E[\widehat{\log p}_2]$? Work it out by hand, to
-        two decimals.
-    """,
+    question=r"""An image's codes are of two kinds, each drawn half the time: good ones with log w =
+        −100 and poor ones with log w = −110. With one code the estimate is −105 nats on average.
+        What is its average with *two* codes, $\mathbb E[\widehat{\log p}_2]$? Work it out by hand,
+        to two decimals.""",
     solution="""
         good, poor = -100, -110
         mixed = math.log((math.exp(good) + math.exp(poor)) / 2)
-        two_codes = good / 4 + mixed / 2 + poor / 4  # nats
-    """,
-    reasoning=r"""
-        There are four pairs, equally likely, and two of them are mixed. Two good codes estimate
-        −100, two poor ones −110. A mixed pair averages its weights first:
+        two_codes = good / 4 + mixed / 2 + poor / 4  # nats""",
+    reasoning=r"""There are four pairs, equally likely, and two of them are mixed. Two good codes
+        estimate −100, two poor ones −110. A mixed pair averages its weights first:
         $\log\frac{e^{-100}+e^{-110}}2 = -100 - \log 2 + \log(1+e^{-10}) \approx -100.69$. Hence
         $\frac14(-100) + \frac12(-100.69) + \frac14(-110) = -102.85$. (Python's floats hold
         $e^{-110}$; those of float32 do not, so there one writes `log_mean_exp`.)
 
         Only the mixed pairs gain on the ELBO of −105: there the good weight hides the poor one, at
-        the price of $\log 2$.
-    """,
+        the price of $\log 2$.""",
     within=0.02,
     mistakes="""
         -105
@@ -63,17 +58,13 @@ TWO_CODES = Exercise(
             more than one of them?
         good / 4 + poor / 2 + poor / 4
             It takes a mixed pair for as bad as a pair of poor ones. Which of its two weights
-            decides the average?
-    """,
+            decides the average?""",
     hints="""
         - List the pairs that can be drawn, with their probabilities.
         - For each kind of pair: average the two weights, then take the logarithm.
-        - Beside e^−100 a weight of e^−110 is next to nothing: log ½ decides the mixed pair.
-    """,
-    fact="""
-        log p(x) is −100.69 here, so one code is 4.31 nats short on average and two are 2.15. What
-        remains comes from the quarter of pairs in which both codes are poor.
-    """,
+        - Beside e^−100 a weight of e^−110 is next to nothing: log ½ decides the mixed pair.""",
+    fact="""log p(x) is −100.69 here, so one code is 4.31 nats short on average and two are 2.15.
+        What remains comes from the quarter of pairs in which both codes are poor.""",
 )
 
 
@@ -102,26 +93,21 @@ EFFECTIVE = Exercise(
     title="What the codes are worth",
     kind="core",
     minutes=6,
-    question=r"""
-        Write the function that computes how many codes of equal weight an image's codes are worth,
-        $1/\sum_i\tilde w_i^2$, for a whole table of *log* weights at once. It must work where `exp`
-        gives 0: the checks have log weights of −110 and of −900.
-    """,
+    question=r"""Write the function that computes how many codes of equal weight an image's codes
+        are worth, $1/\sum_i\tilde w_i^2$, for a whole table of *log* weights at once. It must work
+        where `exp` gives 0: the checks have log weights of −110 and of −900.""",
     solution=effective_codes,
-    reasoning=r"""
-        The shares $\tilde w_i = w_i/\sum_j w_j$ of an image are the softmax of its log weights
-        over the codes. Softmax takes the largest logarithm out before the exponential, so weights
-        of $e^{-110}$ or $e^{-900}$ are no problem; dividing `log_weights.exp()` by its sum would
-        be 0/0. Equal shares of $1/k$ give $1/(k\cdot k^{-2}) = k$, one share of 1 gives 1. Without
-        shares, $2\log\sum w - \log\sum w^2$ is the logarithm of the same number.
-    """,
+    reasoning=r"""The shares $\tilde w_i = w_i/\sum_j w_j$ of an image are the softmax of its log
+        weights over the codes. Softmax takes the largest logarithm out before the exponential, so
+        weights of $e^{-110}$ or $e^{-900}$ are no problem; dividing `log_weights.exp()` by its sum
+        would be 0/0. Equal shares of $1/k$ give $1/(k\cdot k^{-2}) = k$, one share of 1 gives 1.
+        Without shares, $2\log\sum w - \log\sum w^2$ is the logarithm of the same number.""",
     probes=[(_weights,), (_weights[:3, :2].double(),)],
     given="""
         w, shares = log_weights, log_weights.softmax(0)
 
         def worth(w, eps=0):
-            return 1 / (w.exp() / (w.exp().sum(0) + eps)).square().sum(0)
-    """,
+            return 1 / (w.exp() / (w.exp().sum(0) + eps)).square().sum(0)""",
     mistakes="""
         worth(w)
             Some values are not numbers: e^−110 is 0 in float32, and 0/0 is undefined. What may be
@@ -160,19 +146,15 @@ EFFECTIVE = Exercise(
         1 / (w / w.sum(0)).square().sum(0)
             It takes the logarithms for the weights, which makes them all look alike.
         1 / (w - w.amax(0)).exp().square().sum(0)
-            The largest is taken out, well done, but then the shares do not add up to 1.
-    """,
+            The largest is taken out, well done, but then the shares do not add up to 1.""",
     hints="""
         - Two steps: the shares, which add up to 1 for each image; then one over their squares' sum.
         - The shares do not change if the largest log weight is subtracted first, as in
           `log_mean_exp`.
         - torch has a function that turns logarithms into such shares: it is the usual last layer
-          of a classifier.
-    """,
-    fact="""
-        For equal weights it is the number of codes, at worst it is 1. Without shares it is
-        (Σw)²/Σw², the form that Kish gave for surveys.
-    """,
+          of a classifier.""",
+    fact="""For equal weights it is the number of codes, at worst it is 1. Without shares it is
+        (Σw)²/Σw², the form that Kish gave for surveys.""",
 )
 
 
@@ -189,30 +171,25 @@ TWO_PILES = Exercise(
     title="Two piles of weights",
     kind="core",
     minutes=8,
-    question="""
-        5,000 weights per image need not be in memory together. Suppose the first `n` weights are
-        gone, but the logarithm of their mean was kept, and the next `m` weights have given theirs.
-        Merge the two: return the log of the mean of all `n + m` weights, for each image, stably.
-        `n` and `m` are whole numbers of at least 1, and not equal in general; one image's values
-        lie near −900.
-    """,
+    question="""5,000 weights per image need not be in memory together. Suppose the first `n`
+        weights are gone, but the logarithm of their mean was kept, and the next `m` weights have
+        given theirs. Merge the two: return the log of the mean of all `n + m` weights, for each
+        image, stably. `n` and `m` are whole numbers of at least 1, and not equal in general; one
+        image's values lie near −900.""",
     solution=merge,
-    reasoning=r"""
-        A mean times its count is a sum, so the mean of all is $\frac{n e^a + m e^b}{n+m}$ for
-        $a$ = `first` and $b$ = `second`. Its logarithm without leaving the logarithms:
-        $n e^a = e^{a+\log n}$, and `logaddexp` adds two such numbers with the larger one taken
-        out. With $n = m$ the counts cancel to $-\log 2$, but a last chunk is rarely a full one.
+    reasoning=r"""A mean times its count is a sum, so the mean of all is $\frac{n e^a + m e^b}{n+m}$
+        for $a$ = `first` and $b$ = `second`. Its logarithm without leaving the logarithms: $n e^a =
+        e^{a+\log n}$, and `logaddexp` adds two such numbers with the larger one taken out. With $n
+        = m$ the counts cancel to $-\log 2$, but a last chunk is rarely a full one.
         `evaluation.score` keeps the logarithm of the *sum* and subtracts $\log k$ once at the end,
-        which is the same with one logarithm less per chunk.
-    """,
+        which is the same with one logarithm less per chunk.""",
     probes=[(_first, 3, _second, 5), (_second[1:].double(), 200, _first[1:].double(), 50)],
     given="""
         a, b, add = first, second, torch.logaddexp
         largest = torch.maximum(a, b)
 
         def naive(a, b, eps=0):
-            return ((n * a.exp() + m * b.exp()) / (n + m) + eps).log()
-    """,
+            return ((n * a.exp() + m * b.exp()) / (n + m) + eps).log()""",
     mistakes="""
         add(a, b) - log(2)
             It gives both piles the same weight. One has more weights in it than the other.
@@ -254,17 +231,13 @@ TWO_PILES = Exercise(
         naive(a, b)
             Right on paper. In float32 e^−110 is 0, and its logarithm −∞.
         naive(a.double(), b.double())
-            Right on paper, and float64 helps down to e^−745. One image lies below that.
-    """,
+            Right on paper, and float64 helps down to e^−745. One image lies below that.""",
     hints="""
         - On paper first: from the mean of each pile, what is the mean of all? Then its logarithm.
         - n·e^a is e^(a + log n).
-        - torch.logaddexp(a, b) is log(e^a + e^b), computed stably.
-    """,
-    fact="""
-        So an estimate can go on growing, chunk after chunk, in the memory of one chunk:
-        `evaluation.score` takes its 5,000 codes like this.
-    """,
+        - torch.logaddexp(a, b) is log(e^a + e^b), computed stably.""",
+    fact="""So an estimate can go on growing, chunk after chunk, in the memory of one chunk:
+        `evaluation.score` takes its 5,000 codes like this.""",
 )
 
 ONE_DIMENSION = Exercise(
@@ -272,31 +245,24 @@ ONE_DIMENSION = Exercise(
     title="The bill of a dimension",
     kind="core",
     minutes=5,
-    question="""
-        Take one latent dimension. All images' codes together have mean 0 and variance 1 there, as
-        in the prior; each image's own Gaussian has σ = ½. Predict the dimension's KL, averaged over
-        the images, in nats, to two decimals.
-    """,
+    question="""Take one latent dimension. All images' codes together have mean 0 and variance 1
+        there, as in the prior; each image's own Gaussian has σ = ½. Predict the dimension's KL,
+        averaged over the images, in nats, to two decimals.""",
     solution="""
         spread_within = 0.5**2
         spread_of_means = 1 - spread_within
-        half_bill = 0.5 * (spread_of_means + spread_within - 1 - 2 * math.log(0.5))  # nats
-    """,
-    reasoning=r"""
-        The variance of all codes is the variance of the means plus the average of the variances:
-        $1 = \mathrm{Var}_x(\mu) + \frac14$. As the means average to 0, the average of $\mu^2$ is
-        $\mathrm{Var}_x(\mu) = \frac34$. So in $\frac12(\mu^2+\sigma^2-1-2\log\sigma)$ the first
-        three terms cancel on average, and $-\log\frac12 = \log 2 \approx 0.693$ nats are left: one
-        bit.
+        half_bill = 0.5 * (spread_of_means + spread_within - 1 - 2 * math.log(0.5))  # nats""",
+    reasoning=r"""The variance of all codes is the variance of the means plus the average of the
+        variances: $1 = \mathrm{Var}_x(\mu) + \frac14$. As the means average to 0, the average of
+        $\mu^2$ is $\mathrm{Var}_x(\mu) = \frac34$. So in $\frac12(\mu^2+\sigma^2-1-2\log\sigma)$
+        the first three terms cancel on average, and $-\log\frac12 = \log 2 \approx 0.693$ nats are
+        left: one bit.
 
         The threshold of 0.01 is generous in this light. A dimension with
         $\mathrm{Var}_x(\mu) = 0.01$ and $\sigma^2 = 0.99$ carries
-        $-\frac12\log 0.99 \approx 0.005$ nats, and is counted.
-    """,
+        $-\frac12\log 0.99 \approx 0.005$ nats, and is counted.""",
     within=0.005,
-    given="""
-        bill = lambda square, logarithm=2 * log(2): 0.5 * (square + 0.25 - 1 + logarithm)
-    """,
+    given="bill = lambda square, logarithm=2 * log(2): 0.5 * (square + 0.25 - 1 + logarithm)",
     mistakes="""
         bill(0)
             It takes every mean for 0. Then all codes together would vary by σ² only.
@@ -321,18 +287,14 @@ ONE_DIMENSION = Exercise(
         right / log(2)
             That is the right amount, in bits. The course counts in nats.
         log10(2)
-            Use the natural logarithm, of base e; this looks like base 10.
-    """,
+            Use the natural logarithm, of base e; this looks like base 10.""",
     hints="""
         - The average over images of ½(μ² + σ² − 1 − 2 log σ) needs the average of μ².
         - Variance of all codes = variance of the means + average of the variances.
-        - The means average to 0, so the average of μ² is their variance.
-    """,
-    fact="""
-        Where the codes together have the prior's mean and variance the KL is −log σ on average: to
-        halve the uncertainty costs one bit. A dimension at the threshold of 0.01 then carries only
-        0.005 nats.
-    """,
+        - The means average to 0, so the average of μ² is their variance.""",
+    fact="""Where the codes together have the prior's mean and variance the KL is −log σ on average:
+        to halve the uncertainty costs one bit. A dimension at the threshold of 0.01 then carries
+        only 0.005 nats.""",
 )
 
 
@@ -351,9 +313,8 @@ TWO_BUGS = Exercise(
     title="Two bugs in one line",
     kind="stretch",
     minutes=8,
-    question="""
-        Somebody has the loss −log w of each image and each of its codes, and wants to train on the
-        tighter bound:
+    question="""Somebody has the loss −log w of each image and each of its codes, and wants to train
+        on the tighter bound:
 
         ```python
         def tighter_loss(losses):  # −log w, shape (image, code)
@@ -361,18 +322,15 @@ TWO_BUGS = Exercise(
         ```
 
         The loss should be minus the bound of all an image's codes, averaged over the images, and
-        gradients must flow back through it. There are two bugs in the line. Fix both.
-    """,
+        gradients must flow back through it. There are two bugs in the line. Fix both.""",
     solution=tighter_loss,
-    reasoning=r"""
-        The losses are $-\log w$, so it is $-$`losses` that goes into the exponential: the snippet
-        sums $1/w$, and so lets the *worst* code of each image decide. And the bound is the log of
-        a *mean*, which is the log of the sum less $\log k$; without that, it grows with every code
-        that is added, good or bad, and is no bound. The missing $\log k$ has no gradient, so
-        training would not notice; anyone who reads the number would. The change of sign training
-        does notice. The last mean, over images, stays outside the logarithm: the data set's
-        log-likelihood is a sum of logarithms.
-    """,
+    reasoning=r"""The losses are $-\log w$, so it is $-$`losses` that goes into the exponential: the
+        snippet sums $1/w$, and so lets the *worst* code of each image decide. And the bound is the
+        log of a *mean*, which is the log of the sum less $\log k$; without that, it grows with
+        every code that is added, good or bad, and is no bound. The missing $\log k$ has no
+        gradient, so training would not notice; anyone who reads the number would. The change of
+        sign training does notice. The last mean, over images, stays outside the logarithm: the data
+        set's log-likelihood is a sum of logarithms.""",
     probes=[
         (_losses,),
         (_losses[:2, :3].double() / 10,),
@@ -384,8 +342,7 @@ TWO_BUGS = Exercise(
         images, codes = losses.shape
 
         def naive(losses, eps=0):
-            return -((-losses).exp().mean(1) + eps).log().mean()
-    """,
+            return -((-losses).exp().mean(1) + eps).log().mean()""",
     mistakes="""
         losses.logsumexp(1).mean()
             That is the snippet as it stands. Give it equal losses in a row: what should it return,
@@ -438,18 +395,14 @@ TWO_BUGS = Exercise(
             it are 0. Each image needs its own.
         losses.min() + naive(losses.double() - losses.min())
             In float64, too, one minimum for all images leaves those far above it with weights of
-            0. Whose minimum does an image need?
-    """,
+            0. Whose minimum does an image need?""",
     hints="""
         - Try the snippet on torch.full((1, 4), 100.0). Four equal codes should give 100.
         - What is log w in terms of the losses?
-        - A log of a mean is a log of a sum, less something. Which something?
-    """,
-    fact="""
-        Both bugs are in a sketch at github.com/YosefLab/scVI-dev/issues/8, and are fixed in its
+        - A log of a mean is a log of a sum, less something. Which something?""",
+    fact="""Both bugs are in a sketch at github.com/YosefLab/scVI-dev/issues/8, and are fixed in its
         copy at github.com/scverse/scvi-tools/issues/13. The snippet's loss rewards a model for its
-        worst code.
-    """,
+        worst code.""",
 )
 
 EXERCISES = (TWO_CODES, EFFECTIVE, TWO_PILES, ONE_DIMENSION, TWO_BUGS)

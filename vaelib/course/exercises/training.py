@@ -9,28 +9,21 @@ NO_GRADIENT = Exercise(
     title="A step without a gradient",
     kind="warm-up",
     minutes=5,
-    question="""
-        Predict a number. At a weight's first step of Adam its gradient is 3, at its second step
-        exactly 0. By how much does the weight θ *fall* in the second step, in units of the
-        learning rate η? (As in `adam_by_hand`, t is 1 at the first step; ignore the $10^{-8}$. If
-        θ rises, the number is negative.) Give two decimals.
-    """,
+    question="""Predict a number. At a weight's first step of Adam its gradient is 3, at its second
+        step exactly 0. By how much does the weight θ *fall* in the second step, in units of the
+        learning rate η? (As in `adam_by_hand`, t is 1 at the first step; ignore the $10^{-8}$. If θ
+        rises, the number is negative.) Give two decimals.""",
     solution="""
         m, v = 0.1 * 3, 0.001 * 3**2  # after the first step
         m, v = 0.9 * m + 0.1 * 0, 0.999 * v + 0.001 * 0**2
-        second_step = (m / (1 - 0.9**2)) / math.sqrt(v / (1 - 0.999**2))  # in units of η
-    """,
-    reasoning=r"""
-        After the first step $m = 0.1 \cdot 3$ and $v = 0.001 \cdot 9$. A gradient of 0 shrinks
-        both a little, $m$ by 0.9 and $v$ by 0.999, and the divisors are now $1 - 0.9^2 = 0.19$ and
-        $1 - 0.999^2 \approx 0.002$. So $\hat m \approx 3 \cdot 0.09 / 0.19 = 3 \cdot 0.474$, and
-        $\sqrt{\hat v} \approx 3 \cdot \sqrt{0.5} = 3 \cdot 0.707$. The 3 cancels, and the ratio is
-        0.67: two thirds of the first step, with no gradient at all.
-    """,
+        second_step = (m / (1 - 0.9**2)) / math.sqrt(v / (1 - 0.999**2))  # in units of η""",
+    reasoning=r"""After the first step $m = 0.1 \cdot 3$ and $v = 0.001 \cdot 9$. A gradient of 0
+        shrinks both a little, $m$ by 0.9 and $v$ by 0.999, and the divisors are now $1 - 0.9^2 =
+        0.19$ and $1 - 0.999^2 \approx 0.002$. So $\hat m \approx 3 \cdot 0.09 / 0.19 = 3 \cdot
+        0.474$, and $\sqrt{\hat v} \approx 3 \cdot \sqrt{0.5} = 3 \cdot 0.707$. The 3 cancels, and
+        the ratio is 0.67: two thirds of the first step, with no gradient at all.""",
     within=0.004,
-    given="""
-        m_hat, v_hat = m / (1 - 0.9**2), v / (1 - 0.999**2)
-    """,
+    given="m_hat, v_hat = m / (1 - 0.9**2), v / (1 - 0.999**2)",
     mistakes="""
         0
             The gradient is 0, but is m? (If yours is tiny and not 0: it is asked for in units of
@@ -59,18 +52,15 @@ NO_GRADIENT = Exercise(
         0.7
             It looks as if it were rounded to one decimal. How many are asked for?
         1 + right
-            That is the way of both steps together. The second alone is asked for.
-    """,
+            That is the way of both steps together. The second alone is asked for.""",
     hints="""
         - After the first step m = 0.1 · 3 and v = 0.001 · 9. Put them through the formulas with
           g = 0.
         - t is 2 now, so the divisors are 1 − 0.9² and 1 − 0.999².
-        - The 3 cancels: you could have begun with a gradient of 1.
-    """,
-    fact="""
-        Adam makes many steps out of a single gradient: with nothing but zeros after it the weight
-        moves another 5 η in the same direction. A weight whose gradient is None does not move.
-    """,
+        - The 3 cancels: you could have begun with a gradient of 1.""",
+    fact="""Adam makes many steps out of a single gradient: with nothing but zeros after it the
+        weight moves another 5 η in the same direction. A weight whose gradient is None does not
+        move.""",
 )
 
 
@@ -114,13 +104,12 @@ IN_PARTS = Exercise(
     title="A batch in parts",
     kind="stretch",
     minutes=10,
-    question="""
-        A batch that is too large for the memory can go through in *parts*: their gradients add up,
-        and then one step is taken, exactly the step that the whole batch would have given. Write
-        one epoch of it, in plain gradient descent. Each batch is `images.split(batch_size)`, and
-        its parts are `batch.split(part_size)`; the last of either may be smaller, and is used like
-        the others. `loss_of(theta, part)` is the **mean** loss of a part's images, a tensor that
-        has a `backward`. Do not shuffle. Begin with
+    question="""A batch that is too large for the memory can go through in *parts*: their gradients
+        add up, and then one step is taken, exactly the step that the whole batch would have given.
+        Write one epoch of it, in plain gradient descent. Each batch is `images.split(batch_size)`,
+        and its parts are `batch.split(part_size)`; the last of either may be smaller, and is used
+        like the others. `loss_of(theta, part)` is the **mean** loss of a part's images, a tensor
+        that has a `backward`. Do not shuffle. Begin with
 
         ```python
         theta = theta.clone().requires_grad_()
@@ -128,18 +117,15 @@ IN_PARTS = Exercise(
         ```
 
         (That the parts need not be of one size has been overlooked in large libraries too:
-        [transformers#24725](https://github.com/huggingface/transformers/issues/24725).)
-    """,
+        [transformers#24725](https://github.com/huggingface/transformers/issues/24725).)""",
     solution=train_in_parts,
-    reasoning=r"""
-        `backward` *adds* to `.grad`. That is why a loop needs `zero_grad`, and it is what this
-        exercise uses: `zero_grad` and `step` belong to the batch, `backward` to the part. A batch
-        of $n$ images with parts of $n_1, n_2, \dots$ has the mean loss
-        $\frac1n \sum_i \ell_i = \sum_k \frac{n_k}{n} L_k$, where $L_k$ is the mean of part $k$. So
-        each part's loss is multiplied by its share $n_k / n$, where $n$ is `len(batch)`, because
-        the last batch may be smaller than `batch_size`. With $1$ over the number of parts instead,
-        an image in a small part would count for more than the others.
-    """,
+    reasoning=r"""`backward` *adds* to `.grad`. That is why a loop needs `zero_grad`, and it is what
+        this exercise uses: `zero_grad` and `step` belong to the batch, `backward` to the part. A
+        batch of $n$ images with parts of $n_1, n_2, \dots$ has the mean loss $\frac1n \sum_i \ell_i
+        = \sum_k \frac{n_k}{n} L_k$, where $L_k$ is the mean of part $k$. So each part's loss is
+        multiplied by its share $n_k / n$, where $n$ is `len(batch)`, because the last batch may be
+        smaller than `batch_size`. With $1$ over the number of parts instead, an image in a small
+        part would count for more than the others.""",
     probes=[
         (torch.tensor([0.4, -1.1]), _features, _in_memory_of(2, _squared_error), 5, 2),
         (torch.tensor([0.2, 0.9, -0.5]), _more_features, _in_memory_of(3, _mixed_error), 7, 3),
@@ -167,8 +153,7 @@ IN_PARTS = Exercise(
                     optimizer.step()
             if step == "epoch":
                 optimizer.step()
-            return weights.detach()
-    """,
+            return weights.detach()""",
     mistakes="""
         train(lambda part, batch: 1)
             The gradients of the parts add up, so the more parts, the longer the step. What should
@@ -217,18 +202,14 @@ IN_PARTS = Exercise(
             All batches add up in .grad, for a single step after them. How many steps has an epoch?
         theta
             θ has not moved at all: is a step taken while .grad is filled, and do you return the θ
-            after the steps?
-    """,
+            after the steps?""",
     hints="""
         - Two loops: over images.split(batch_size), and in it over batch.split(part_size).
         - Of zero_grad, backward and step only one belongs in the inner loop.
         - Write a batch's mean loss as a sum over its images, then over its parts: with which
-          factor does a part's mean come in?
-    """,
-    fact="""
-        It is called gradient accumulation. Plain descent shows every wrong factor; Adam divides by
-        the gradient's size and hides those that are the same at every step.
-    """,
+          factor does a part's mean come in?""",
+    fact="""It is called gradient accumulation. Plain descent shows every wrong factor; Adam divides
+        by the gradient's size and hides those that are the same at every step.""",
 )
 
 
@@ -259,8 +240,7 @@ NO_NOISE = Exercise(
     title="No noise when testing",
     kind="core",
     minutes=8,
-    question="""
-        Find the bug. PyTorch's own VAE example once tested its model like this
+    question="""Find the bug. PyTorch's own VAE example once tested its model like this
         ([examples#419](https://github.com/pytorch/examples/pull/419) corrected it), and called the
         result the ELBO:
 
@@ -274,17 +254,14 @@ NO_NOISE = Exercise(
         Write it so that it estimates the ELBO of each image, from several samples of $z$ at once.
         `mean` and `log_std` are those of q(z|x), of shape (batch, latent), `noise` is drawn from
         N(0, 1), of shape (samples, batch, latent), and `log_likelihood(z)` gives log p(x|z) in
-        nats for codes of shape (…, batch, latent), of shape (…, batch). Keep the exact KL.
-    """,
+        nats for codes of shape (…, batch, latent), of shape (…, batch). Keep the exact KL.""",
     solution=tested_bound,
-    reasoning=r"""
-        The ELBO is $\mathbb E_{q(z|x)}[\log p(x|z)] - \mathrm{KL}$, and the snippet replaces the
-        average over $z$ by the value at the average $z$. These differ, because $\log p(x|z)$ is
-        not linear in $z$. The snippet's KL is the price of a code with spread $\sigma$, but its
-        decoder receives a code without any. Neither the sign nor the size of the difference is
-        known beforehand, so the number is not the ELBO and need not be a bound at all. The mean is
-        a fine code for a *picture*; only the number needs the noise.
-    """,
+    reasoning=r"""The ELBO is $\mathbb E_{q(z|x)}[\log p(x|z)] - \mathrm{KL}$, and the snippet
+        replaces the average over $z$ by the value at the average $z$. These differ, because $\log
+        p(x|z)$ is not linear in $z$. The snippet's KL is the price of a code with spread $\sigma$,
+        but its decoder receives a code without any. Neither the sign nor the size of the difference
+        is known beforehand, so the number is not the ELBO and need not be a bound at all. The mean
+        is a fine code for a *picture*; only the number needs the noise.""",
     probes=[
         (_coins, _means, _spreads, _noise),
         (_bell, _means[:2].double(), _spreads[:2].double(), _noise[:, :2].double()),
@@ -298,8 +275,7 @@ NO_NOISE = Exercise(
 
         f, std = log_likelihood, log_std.exp()
         z = mean + std * noise
-        price, likelihoods = kl(Gaussian(mean, log_std)), f(z)
-    """,
+        price, likelihoods = kl(Gaussian(mean, log_std)), f(z)""",
     mistakes="""
         f(mean) - price
             That is the snippet as it stands. The KL pays for a spread; which code does the decoder
@@ -336,18 +312,14 @@ NO_NOISE = Exercise(
             It takes the log of an average likelihood. The ELBO has the average of the log.
         (likelihoods - (Normal(mean, std).log_prob(z) - Normal(0, 1).log_prob(z)).sum(-1)).mean(0)
             An estimate of the same bound, with a KL from samples. The snippet's KL is exact: keep
-            it.
-    """,
+            it.""",
     hints="""
         - The ELBO's first term is an average over z from q(z|x). Does the snippet draw any z?
         - z = μ + σ·ε, the reparameterization, gives all samples at once, of the shape of the
           noise.
-        - The samples are dimension 0 of what log_likelihood then returns.
-    """,
-    fact="""
-        D. P. Kingma, who wrote the VAE paper with M. Welling, corrected this in PyTorch's own
-        example himself. The wrong number may lie above the ELBO or below it.
-    """,
+        - The samples are dimension 0 of what log_likelihood then returns.""",
+    fact="""D. P. Kingma, who wrote the VAE paper with M. Welling, corrected this in PyTorch's own
+        example himself. The wrong number may lie above the ELBO or below it.""",
 )
 
 LEFT_OPEN = Exercise(
@@ -355,24 +327,19 @@ LEFT_OPEN = Exercise(
     title="What a code leaves open",
     kind="core",
     minutes=5,
-    question="""
-        Predict a number. Some code leaves two sharp images possible, one in three cases of four,
-        the other in the fourth. They differ in 20 pixels and agree in all the others. The decoder
-        has only one set of coins for this code. With the best ones, what does it pay on average
-        over the four cases, in nats per image? Give one decimal.
-    """,
+    question="""Predict a number. Some code leaves two sharp images possible, one in three cases of
+        four, the other in the fourth. They differ in 20 pixels and agree in all the others. The
+        decoder has only one set of coins for this code. With the best ones, what does it pay on
+        average over the four cases, in nats per image? Give one decimal.""",
     solution="""
         coin = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))  # nats per pixel
-        open_nats = 20 * coin  # nats
-    """,
-    reasoning="""
-        For each of the twenty pixels the best coin is the average of the two images, each weighted
-        by its probability: ¾ or ¼, soft either way. Such a coin pays its entropy, 0.56 nats on
-        average. The pixels on which the images agree have sure coins and pay nothing. A sharp
-        output, the likelier image as it is, would pay nothing three times in four and without
+        open_nats = 20 * coin  # nats""",
+    reasoning="""For each of the twenty pixels the best coin is the average of the two images, each
+        weighted by its probability: ¾ or ¼, soft either way. Such a coin pays its entropy, 0.56
+        nats on average. The pixels on which the images agree have sure coins and pay nothing. A
+        sharp output, the likelier image as it is, would pay nothing three times in four and without
         limit the fourth time. So blur is the *best* output of independent coins, and the only
-        cheaper way is to leave less open.
-    """,
+        cheaper way is to leave less open.""",
     within=0.1,
     mistakes="""
         coin
@@ -412,18 +379,14 @@ LEFT_OPEN = Exercise(
         20 * (0.25 * log(4 / 3) + 0.75 * log(4))
             The coins are the wrong way round: they give the rarer image ¾.
         -right
-            That is the log-likelihood. What is paid is its negative.
-    """,
+            That is the log-likelihood. What is paid is its negative.""",
     hints="""
         - One coin has to do for both images. The best value for it is how often its pixel is ink.
         - Take a pixel that is ink in the likelier image alone: it is ink in ¾ of the cases.
         - What does it pay when its pixel is ink, and what when it is not? Weight both by how often
-          they happen; then count the pixels.
-    """,
-    fact="""
-        To say which of the two images it is would cost 0.56 nats, once. Independent coins pay it
-        for each of the twenty pixels: that is the price of blur.
-    """,
+          they happen; then count the pixels.""",
+    fact="""To say which of the two images it is would cost 0.56 nats, once. Independent coins pay
+        it for each of the twenty pixels: that is the price of blur.""",
 )
 
 IN_BITS = Exercise(
@@ -431,25 +394,18 @@ IN_BITS = Exercise(
     title="A budget in bits",
     kind="core",
     minutes=4,
-    question="""
-        Predict a number, in the other direction. Someone asks for lossless compression of binary
-        images of 28 × 28 pixels at 0.16 **bits per pixel**, code and correction together. Your
-        model has a rate of 20 **nats** per image. How large may its distortion be, in nats per
-        image, to the nearest nat?
-    """,
+    question="""Predict a number, in the other direction. Someone asks for lossless compression of
+        binary images of 28 × 28 pixels at 0.16 **bits per pixel**, code and correction together.
+        Your model has a rate of 20 **nats** per image. How large may its distortion be, in nats per
+        image, to the nearest nat?""",
     solution="""
         budget = 0.16 * 28 * 28 * math.log(2)  # −ELBO in nats per image
-        distortion_allowed = budget - 20  # nats per image
-    """,
-    reasoning=r"""
-        An image may cost $0.16 \cdot 784 = 125.4$ bits. A bit is $\log 2 = 0.693$ nats, so that is
-        a $-$ELBO of 86.9 nats. It is the sum of rate and distortion, and the rate takes 20 of it,
-        so 66.9 nats are left for correcting the decoder's guess.
-    """,
+        distortion_allowed = budget - 20  # nats per image""",
+    reasoning=r"""An image may cost $0.16 \cdot 784 = 125.4$ bits. A bit is $\log 2 = 0.693$ nats,
+        so that is a $-$ELBO of 86.9 nats. It is the sum of rate and distortion, and the rate takes
+        20 of it, so 66.9 nats are left for correcting the decoder's guess.""",
     within=0.5,
-    given="""
-        bits = 0.16 * 784
-    """,
+    given="bits = 0.16 * 784",
     mistakes="""
         budget
             That is the whole budget, in nats. Which part of it is already used?
@@ -481,17 +437,13 @@ IN_BITS = Exercise(
         bits * log10(2) - 20
             For nats, use the natural logarithm; this looks like base 10.
         -right
-            The size is right. A distortion is minus the log-likelihood: which sign has it?
-    """,
+            The size is right. A distortion is minus the log-likelihood: which sign has it?""",
     hints="""
         - How many bits may an image cost?
         - The section divides nats by log 2 to get bits. Here it goes the other way.
-        - Rate + distortion = −ELBO, all three in nats.
-    """,
-    fact="""
-        Papers give nats per image or bits per dimension; for 28 × 28 pixels 0.01 bits per
-        dimension are 5.4 nats, so two digits of the one hide a good deal of the other.
-    """,
+        - Rate + distortion = −ELBO, all three in nats.""",
+    fact="""Papers give nats per image or bits per dimension; for 28 × 28 pixels 0.01 bits per
+        dimension are 5.4 nats, so two digits of the one hide a good deal of the other.""",
 )
 
 EXERCISES = (NO_GRADIENT, IN_PARTS, NO_NOISE, LEFT_OPEN, IN_BITS)
