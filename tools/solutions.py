@@ -28,7 +28,7 @@ from vaelib.course.exercises import EXERCISES, TOPICS, Exercise
 HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
 SOLUTIONS = NOTEBOOKS / "solutions"
-CHECK = re.compile(r'^exercises\.check\("([\w-]+)", \w+\)$', re.MULTILINE)
+CHECK = re.compile(r'^exercises\.check\("([\w-]+)", [\w.]+\)$', re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)]+)\)")
 
 

@@ -52,7 +52,7 @@ class TestFill:
         return nbformat.v4.new_notebook(
             cells=[
                 nbformat.v4.new_markdown_cell("### Exercise, old"),
-                nbformat.v4.new_code_cell('exercises.check("price-of-certainty", old)'),
+                nbformat.v4.new_code_cell('exercises.check("price-of-certainty", ...)'),
                 nbformat.v4.new_markdown_cell("### Exercise"),
                 nbformat.v4.new_code_cell('exercises.picture("four-curves")'),
                 nbformat.v4.new_code_cell('exercises.check("four-curves", letters)'),
@@ -77,7 +77,7 @@ class TestFill:
             with pytest.raises(solutions.ExerciseError, match=f"expected the .*{wanted[0].slug}"):
                 solutions.fill(notebook, wanted)
         notebook.cells[2].source = "A heading that was lost"
-        with pytest.raises(solutions.ExerciseError, match="begins with .### Exercise"):
+        with pytest.raises(solutions.ExerciseError, match=r"begins with .### Exercise"):
             solutions.fill(notebook, [PRICE, EXERCISES["four-curves"]])
 
 
