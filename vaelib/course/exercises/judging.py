@@ -127,6 +127,7 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
             return (
                 f"For arguments of shapes {_shapes(probe)} your function returns "
                 f"{_named(result)}, expected {_named(expected)}."
+                + _why_shape(result.ndim, expected.ndim)
             )
     if pattern := _pattern(exercise, results, right):
         return pattern
@@ -167,6 +168,15 @@ def _pattern(exercise: Exercise, results: list[Tensor], right: list[Tensor]) -> 
             values = ", ".join(change + place for change, place in places.items())
             why = _why(changes) if relation is _factor else "Was a constant left out, or added?"
             return f"The shape is right, and every value is {values}. {why}"
+    return ""
+
+
+def _why_shape(found: int, expected: int) -> str:
+    """A question about a wrong number of dimensions."""
+    if found > expected:
+        return " Is there a dimension left that should be summed or averaged?"
+    if found < expected:
+        return " Was a dimension summed or averaged that should be kept?"
     return ""
 
 
