@@ -156,6 +156,13 @@ class TestEveryExercise:
         assert len(set(hints)) == len(hints)
         assert not [hint for hint in hints if set("{}") & set(hint)]
 
+    def test_breaks_no_line_inside_a_formula_or_code(self):
+        """Code hosts do not show a formula that goes on in the next line."""
+        for name, exercise in EXERCISES.items():
+            for line in f"{exercise.question}\n{exercise.reasoning}".splitlines():
+                line = line.replace("```", "")
+                assert line.count("$") % 2 == line.count("`") % 2 == 0, (name, line)
+
     def test_has_a_slug_and_a_title_of_its_own(self):
         count = sum(len(topic.EXERCISES) for topic in TOPICS)
         assert len(EXERCISES) == len({e.title for e in EXERCISES.values()}) == count

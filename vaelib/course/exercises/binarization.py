@@ -21,8 +21,8 @@ FLAWLESS_COPY = Exercise(
     solution="""
         quarter = 0.25 * math.log(4) + 0.75 * math.log(4 / 3)  # what one pixel of ¼ pays
         copy_nats = 100 * quarter  # nats""",
-    reasoning=r"""A pixel that is 0 or 1 pays nothing when π = x, because its factor is $1^1\,0^0 =
-        1$. A pixel of ¼ pays
+    reasoning=r"""A pixel that is 0 or 1 pays nothing when π = x, because its factor is
+        $1^1\,0^0 = 1$. A pixel of ¼ pays
 
         $$-\log\left[\left(\tfrac14\right)^{1/4}\left(\tfrac34\right)^{3/4}\right] = \tfrac14\log 4 + \tfrac34\log\tfrac43 = 0.562\ \text{nats},$$
 

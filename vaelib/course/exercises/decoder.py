@@ -139,8 +139,9 @@ LOST_GRADIENT = Exercise(
     kind="core",
     minutes=5,
     question="""Look at the right-hand picture above, left of logit −5. Read off where the dashed
-        gradient has fallen to ½, and find out what sets this place. Now somebody writes `log(p +
-        1e-6)` instead: at which logit, left of −5, is the gradient of an ink pixel ½ then?""",
+        gradient has fallen to ½, and find out what sets this place. Now somebody writes
+        `log(p + 1e-6)` instead: at which logit, left of −5, is the gradient of an ink pixel ½
+        then?""",
     solution="half_gradient = math.log(1e-6)  # logit",
     reasoning=r"""The sigmoid has the slope $\pi(1-\pi)$, so the gradient of $\log(\pi+\varepsilon)$
         is $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left $1-\pi$ is nearly 1, and what remains,
@@ -271,9 +272,9 @@ EVERY_IMAGE = Exercise(
     solution=score_all,
     reasoning=r"""In $\sum_k x_{ik}\ell_{jk}-\sum_k\log(1+e^{\ell_{jk}})$ only the first sum depends
         on both the image and the code, and it is the matrix product $X L^\top$. The second is one
-        number for each code; broadcasting subtracts it from every row. `log_likelihood(images[:,
-        None], logits)` gives the same, by way of a tensor with a number for every image, code *and*
-        pixel.""",
+        number for each code; broadcasting subtracts it from every row.
+        `log_likelihood(images[:, None], logits)` gives the same, by way of a tensor with a number
+        for every image, code *and* pixel.""",
     probes=[
         (_three_images, _three_codes),
         (_three_images[:1], torch.cat([_mild, _wild])),

@@ -110,16 +110,16 @@ FROM_SAMPLES = Exercise(
     title="A bound from samples alone",
     kind="core",
     minutes=6,
-    question=r"""The ELBO can also be estimated with no closed form anywhere: average $\log
-        p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write it for one latent
-        dimension: `log_joint(z)` gives log p(x, z) for codes of shape (sample,), `mean` and `std`
-        are numbers, `noise` is ε ~ N(0, 1) of shape (sample,). The result is one number.""",
+    question=r"""The ELBO can also be estimated with no closed form anywhere: average
+        $\log p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write it for one
+        latent dimension: `log_joint(z)` gives log p(x, z) for codes of shape (sample,), `mean` and
+        `std` are numbers, `noise` is ε ~ N(0, 1) of shape (sample,). The result is one number.""",
     solution=sampled_bound,
     reasoning=r"""The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at
         samples of $q$ and averaged. $q$'s density must be that of $z$, not of $\varepsilon$:
-        stretching by $\sigma$ thins the density, $\log q(z)=\log\mathcal
-        N(\varepsilon;0,1)-\log\sigma$. Where $q$ is the true posterior, $\log p(x,z)-\log q(z)=\log
-        p(x)$ for every $z$, so the samples do not scatter at all.""",
+        stretching by $\sigma$ thins the density,
+        $\log q(z)=\log\mathcal N(\varepsilon;0,1)-\log\sigma$. Where $q$ is the true posterior,
+        $\log p(x,z)-\log q(z)=\log p(x)$ for every $z$, so the samples do not scatter at all.""",
     probes=[
         (_toy_joint, 0.8, 0.45, _noise),
         (_toy_joint, -0.3, 1.4, _noise),

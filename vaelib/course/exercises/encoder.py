@@ -146,13 +146,13 @@ MISREAD_DENSITY = Exercise(
         [had just this](https://github.com/hill-a/stable-baselines/issues/1059).) Fix it:
         `log_std` is log σ, as everywhere in the course.""",
     solution=log_density,
-    reasoning=r"""In one dimension $\log\mathcal
-        N(z;\mu,\sigma^2)=-\frac{(z-\mu)^2}{2\sigma^2}-\log\sigma-\tfrac12\log2\pi$, and independent
-        dimensions add up. The snippet divides by $2\sigma$, where $2\sigma^2$ belongs, and
-        subtracts $\tfrac12\log\sigma$, where $\log\sigma$ belongs: both would be right if `log_std`
-        were $\log\sigma^2$. At $\sigma=1$ the logarithm is 0 and $\sigma=\sigma^2$, so neither bug
-        shows. `torch.distributions.Normal(mean, log_std.exp()).log_prob(codes).sum(1)` is the same
-        function.""",
+    reasoning=r"""In one dimension
+        $\log\mathcal N(z;\mu,\sigma^2)=-\frac{(z-\mu)^2}{2\sigma^2}-\log\sigma-\tfrac12\log2\pi$,
+        and independent dimensions add up. The snippet divides by $2\sigma$, where $2\sigma^2$
+        belongs, and subtracts $\tfrac12\log\sigma$, where $\log\sigma$ belongs: both would be right
+        if `log_std` were $\log\sigma^2$. At $\sigma=1$ the logarithm is 0 and $\sigma=\sigma^2$, so
+        neither bug shows. `torch.distributions.Normal(mean, log_std.exp()).log_prob(codes).sum(1)`
+        is the same function.""",
     probes=[
         (_codes, _means, _log_stds),
         (_codes[:2].double(), _means[1:].double(), _log_stds[:2].double()),
@@ -251,12 +251,12 @@ BASELINE = Exercise(
         samples.""",
     solution=gradients_with_baseline,
     reasoning=r"""A score is 0 on average, $\mathbb E[\nabla\log q]=\nabla\int q=0$, so a baseline
-        $b$ that does not depend on the sample's own ε changes no average: $\mathbb E[b\,\nabla\log
-        q]=\mathbb E[b]\cdot0$. The mean of the *other* values is such a $b$. The mean of all is
-        not: its share $f_i/n$ comes from the sample itself, and the estimate comes out $(n-1)/n$
-        times what it should be. For $f(z)=z^2$, $\mu=1$, $\sigma=\tfrac12$ the constant baseline
-        $b=\mathbb E[f]=\mu^2+\sigma^2$ brings one sample's variance for μ from 21.75 to 10.5: half,
-        and still ten times the reparameterized one's.""",
+        $b$ that does not depend on the sample's own ε changes no average:
+        $\mathbb E[b\,\nabla\log q]=\mathbb E[b]\cdot0$. The mean of the *other* values is such a
+        $b$. The mean of all is not: its share $f_i/n$ comes from the sample itself, and the
+        estimate comes out $(n-1)/n$ times what it should be. For $f(z)=z^2$, $\mu=1$,
+        $\sigma=\tfrac12$ the constant baseline $b=\mathbb E[f]=\mu^2+\sigma^2$ brings one sample's
+        variance for μ from 21.75 to 10.5: half, and still ten times the reparameterized one's.""",
     probes=[
         (torch.square, 1.0, 0.5, _draws),
         (_step, 0.4, 1.5, _draws.double()),

@@ -178,9 +178,9 @@ TWO_PILES = Exercise(
         image's values lie near −900.""",
     solution=merge,
     reasoning=r"""A mean times its count is a sum, so the mean of all is $\frac{n e^a + m e^b}{n+m}$
-        for $a$ = `first` and $b$ = `second`. Its logarithm without leaving the logarithms: $n e^a =
-        e^{a+\log n}$, and `logaddexp` adds two such numbers with the larger one taken out. With $n
-        = m$ the counts cancel to $-\log 2$, but a last chunk is rarely a full one.
+        for $a$ = `first` and $b$ = `second`. Its logarithm without leaving the logarithms:
+        $n e^a = e^{a+\log n}$, and `logaddexp` adds two such numbers with the larger one taken out.
+        With $n = m$ the counts cancel to $-\log 2$, but a last chunk is rarely a full one.
         `evaluation.score` keeps the logarithm of the *sum* and subtracts $\log k$ once at the end,
         which is the same with one logarithm less per chunk.""",
     probes=[(_first, 3, _second, 5), (_second[1:].double(), 200, _first[1:].double(), 50)],

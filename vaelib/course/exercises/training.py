@@ -18,10 +18,11 @@ NO_GRADIENT = Exercise(
         m, v = 0.9 * m + 0.1 * 0, 0.999 * v + 0.001 * 0**2
         second_step = (m / (1 - 0.9**2)) / math.sqrt(v / (1 - 0.999**2))  # in units of η""",
     reasoning=r"""After the first step $m = 0.1 \cdot 3$ and $v = 0.001 \cdot 9$. A gradient of 0
-        shrinks both a little, $m$ by 0.9 and $v$ by 0.999, and the divisors are now $1 - 0.9^2 =
-        0.19$ and $1 - 0.999^2 \approx 0.002$. So $\hat m \approx 3 \cdot 0.09 / 0.19 = 3 \cdot
-        0.474$, and $\sqrt{\hat v} \approx 3 \cdot \sqrt{0.5} = 3 \cdot 0.707$. The 3 cancels, and
-        the ratio is 0.67: two thirds of the first step, with no gradient at all.""",
+        shrinks both a little, $m$ by 0.9 and $v$ by 0.999, and the divisors are now
+        $1 - 0.9^2 = 0.19$ and $1 - 0.999^2 \approx 0.002$. So
+        $\hat m \approx 3 \cdot 0.09 / 0.19 = 3 \cdot 0.474$, and
+        $\sqrt{\hat v} \approx 3 \cdot \sqrt{0.5} = 3 \cdot 0.707$. The 3 cancels, and the ratio is
+        0.67: two thirds of the first step, with no gradient at all.""",
     within=0.004,
     given="m_hat, v_hat = m / (1 - 0.9**2), v / (1 - 0.999**2)",
     mistakes="""
@@ -121,11 +122,11 @@ IN_PARTS = Exercise(
     solution=train_in_parts,
     reasoning=r"""`backward` *adds* to `.grad`. That is why a loop needs `zero_grad`, and it is what
         this exercise uses: `zero_grad` and `step` belong to the batch, `backward` to the part. A
-        batch of $n$ images with parts of $n_1, n_2, \dots$ has the mean loss $\frac1n \sum_i \ell_i
-        = \sum_k \frac{n_k}{n} L_k$, where $L_k$ is the mean of part $k$. So each part's loss is
-        multiplied by its share $n_k / n$, where $n$ is `len(batch)`, because the last batch may be
-        smaller than `batch_size`. With $1$ over the number of parts instead, an image in a small
-        part would count for more than the others.""",
+        batch of $n$ images with parts of $n_1, n_2, \dots$ has the mean loss
+        $\frac1n \sum_i \ell_i = \sum_k \frac{n_k}{n} L_k$, where $L_k$ is the mean of part $k$. So
+        each part's loss is multiplied by its share $n_k / n$, where $n$ is `len(batch)`, because
+        the last batch may be smaller than `batch_size`. With $1$ over the number of parts instead,
+        an image in a small part would count for more than the others.""",
     probes=[
         (torch.tensor([0.4, -1.1]), _features, _in_memory_of(2, _squared_error), 5, 2),
         (torch.tensor([0.2, 0.9, -0.5]), _more_features, _in_memory_of(3, _mixed_error), 7, 3),
@@ -257,11 +258,11 @@ NO_NOISE = Exercise(
         nats for codes of shape (…, batch, latent), of shape (…, batch). Keep the exact KL.""",
     solution=tested_bound,
     reasoning=r"""The ELBO is $\mathbb E_{q(z|x)}[\log p(x|z)] - \mathrm{KL}$, and the snippet
-        replaces the average over $z$ by the value at the average $z$. These differ, because $\log
-        p(x|z)$ is not linear in $z$. The snippet's KL is the price of a code with spread $\sigma$,
-        but its decoder receives a code without any. Neither the sign nor the size of the difference
-        is known beforehand, so the number is not the ELBO and need not be a bound at all. The mean
-        is a fine code for a *picture*; only the number needs the noise.""",
+        replaces the average over $z$ by the value at the average $z$. These differ, because
+        $\log p(x|z)$ is not linear in $z$. The snippet's KL is the price of a code with spread
+        $\sigma$, but its decoder receives a code without any. Neither the sign nor the size of the
+        difference is known beforehand, so the number is not the ELBO and need not be a bound at
+        all. The mean is a fine code for a *picture*; only the number needs the noise.""",
     probes=[
         (_coins, _means, _spreads, _noise),
         (_bell, _means[:2].double(), _spreads[:2].double(), _noise[:, :2].double()),
