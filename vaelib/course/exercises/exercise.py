@@ -129,11 +129,11 @@ class Exercise:
             if not values:
                 yield Mistake(self._wrong(code), hint)
 
-    def _wrong(self, code: CodeType, **more: float) -> Answer | Number | str:
+    def _wrong(self, code: CodeType, **more: Number) -> Answer | Number | str:
         function = partial(self._evaluate, code, more)
         return function if callable(self.solution) else function()
 
-    def _evaluate(self, code: CodeType, more: dict[str, float], *arguments: object) -> object:
+    def _evaluate(self, code: CodeType, more: dict[str, Number], *arguments: object) -> object:
         return eval(code, self._names(*arguments) | more)
 
     def _names(self, *arguments: object) -> dict[str, object]:
