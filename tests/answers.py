@@ -1,25 +1,24 @@
 """What the tests of exercises have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
-from vaelib.course.exercises.judging import Exercise, mistake_of
-
-
-def accepted(exercise: Exercise, right: Sequence[object]) -> None:
-    """At least two answers, each right; the exercise's own answer is as well."""
-    assert len(right) >= 2
-    for answer in (exercise.answer, *right):
-        assert mistake_of(exercise, answer) == "", answer
+from vaelib.course.exercises import EXERCISES
+from vaelib.course.exercises.judging import mistake_of
 
 
-def rejected(exercise: Exercise, wrong: Sequence[tuple[object, str]]) -> None:
-    """At least six wrong answers, each with a hint of its own that holds these words."""
-    said = []
-    for answer, words in wrong:
-        said.append(mistake_of(exercise, answer))
-        assert words in said[-1], (words, said[-1])
-    known = {mistake.hint for mistake in exercise.mistakes}
-    assert len(known & set(said)) >= 6
-    assert len(known) == len(exercise.mistakes), "two mistakes with one hint"
-    for mistake in exercise.mistakes:
-        assert mistake_of(exercise, mistake.answer) == mistake.hint
+def accepted(topic: ModuleType, right: Mapping[str, Sequence[object]]) -> None:
+    """Each exercise of a topic has two answers or more, in different styles, and each is right."""
+    assert set(right) == {exercise.slug for exercise in topic.EXERCISES}
+    for slug, answers in right.items():
+        assert len(answers) >= 2, slug
+        for answer in answers:
+            assert mistake_of(EXERCISES[slug], answer) == "", (slug, answer)
+
+
+def rejected(wrong: Mapping[str, Sequence[tuple[object, str]]]) -> None:
+    """Wrong answers, written in another way than in the table, get the hints with these words."""
+    for slug, answers in wrong.items():
+        for answer, words in answers:
+            said = mistake_of(EXERCISES[slug], answer)
+            assert words in said, (slug, words, said)

@@ -1,50 +1,84 @@
-"""Make the solved notebooks: `python tools/solutions.py` writes notebooks/solutions/, unexecuted.
+"""Write the notebooks' exercise cells, and the solved notebooks: `python tools/solutions.py`.
 
-A solved notebook is the exercise notebook, cell for cell, with each exercise's cell replaced by
-the solved one from notebooks/solutions/answers/, and the reasoning after it. `--check` compares
-with what is there, outputs aside, and says what differs; exit code 1 if anything does.
+Both come from `vaelib/course/exercises`, where each exercise is defined in one place. In a notebook
+an exercise is a Markdown cell that begins with `### Exercise`, and below it a code cell with
+`exercises.check("its-slug", …)`; the text of both is written here. A solved notebook, in
+notebooks/solutions/, is the exercise notebook, cell for cell, with the solution instead of each
+stub and the reasoning after it. It is written without outputs.
+
+`--check` compares with what is there, outputs aside, and says what differs; exit code 1 if
+anything does.
 """
 
+import contextlib
+import io
 import re
 import sys
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from inspect import cleandoc
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
+
+from vaelib.course import exercises
+from vaelib.course.exercises import EXERCISES, TOPICS, Exercise
 
 HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
 SOLUTIONS = NOTEBOOKS / "solutions"
-CHECK = re.compile(r'^exercises\.check\("(\d\.\d)", (\w+)\)$', re.MULTILINE)
-ANSWER = re.compile(r"\A```python\n(?P<code>.*?)\n```\n+(?P<reasoning>.+)\Z", re.DOTALL)
+CHECK = re.compile(r'^exercises\.check\("([\w-]+)", [\w.]+\)$', re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)]+)\)")
 
 
-class AnswerError(ValueError):
-    """An answer is missing, is of another form, or is for no exercise."""
+class ExerciseError(ValueError):
+    """A notebook does not have the exercises of its module, once each and in their order."""
 
 
-def answer(name: str, folder: Path = SOLUTIONS / "answers") -> tuple[str, str]:
-    """The solved cell of an exercise, and the reasoning in Markdown."""
-    path = folder / f"{name}.md"
-    if not path.exists():
-        raise AnswerError(f"{path.name} is missing: exercise {name} has no answer")
-    found = ANSWER.match(path.read_text(encoding="utf-8"))
-    if not found or [name] != [check for check, _ in CHECK.findall(found["code"])]:
-        raise AnswerError(
-            f"{path.name} must be a python block that ends by checking {name}, then the reasoning"
+def of_notebook(path: Path) -> Sequence[Exercise]:
+    """The exercises of a notebook, from the module that has its topic's name."""
+    modules = {module.__name__.rpartition(".")[2]: module for module in TOPICS}
+    topic = path.stem.partition("_")[2]
+    return modules[topic].EXERCISES if topic in modules else ()
+
+
+def fill(notebook: NotebookNode, wanted: Sequence[Exercise]) -> NotebookNode:
+    """The notebook with the headings, questions and stubs of its exercises.
+
+    Raises ExerciseError if they are not those, or are in a different order.
+    """
+    notebook, heading, places = deepcopy(notebook), None, {}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("### Exercise"):
+            heading = cell
+        elif cell.cell_type == "code" and (checked := CHECK.search(cell.source)):
+            places[checked[1]], heading = (heading, cell), None
+    slugs = [exercise.slug for exercise in wanted]
+    if list(places) != slugs or None in [heading for heading, _ in places.values()]:
+        raise ExerciseError(
+            f"expected the exercises {', '.join(slugs)}, each with a Markdown cell that begins "
+            f'with "### Exercise", then a cell that checks it; found {", ".join(places)}'
         )
-    return found["code"], found["reasoning"].strip()
+    for position, exercise in enumerate(wanted, 1):
+        heading, cell = places[exercise.slug]
+        about = f"({exercise.kind}, {exercise.minutes} minutes)"
+        title = f"### Exercise {position} · {exercise.title} {about}"
+        heading.source = f"{title}\n\n{cleandoc(exercise.question)}"
+        cell.source = exercise.stub
+        cell.outputs = [_stream(lambda slug=exercise.slug: exercises.check(slug, ...))]
+    return notebook
 
 
-def solve(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def solve(notebook: NotebookNode) -> NotebookNode:
     """The solved notebook for an exercise notebook: without outputs."""
     solved = nbformat.v4.new_notebook(metadata=notebook.metadata)
     solved.nbformat_minor = notebook.nbformat_minor
-    for number, cell in enumerate(notebook.cells):
+    for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            solved.cells.append(_text(_from_below(cell.source)))
+            solved.cells.append(_text(cell.source))
         else:
-            solved.cells += _code(cell, first=number == 1)
+            solved.cells += _code(cell)
     title, rest = solved.cells[0].source.split("\n", 1)
     solved.cells[0].source = f"{title} (solved)\n{rest}"
     for number, cell in enumerate(solved.cells):
@@ -52,54 +86,59 @@ def solve(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return solved
 
 
-def _code(cell: nbformat.NotebookNode, *, first: bool) -> list[nbformat.NotebookNode]:
-    """The cell, from one folder below; an exercise's is replaced, and its reasoning follows."""
-    checks = CHECK.findall(cell.source)
-    source, reasoning = answer(checks[0][0]) if checks else (cell.source, "")
-    copy = nbformat.v4.new_code_cell(source.replace('Path("../', 'Path("../../'))
-    copy.metadata = cell.metadata
-    return [copy] + ([_text(f"**Why.** {reasoning}")] if reasoning else [])
+def _code(cell: NotebookNode) -> list[NotebookNode]:
+    """The cell, from one folder below; an exercise's is solved, and its reasoning follows."""
+    checked = CHECK.search(cell.source)
+    exercise = EXERCISES[checked[1]] if checked else None
+    source = exercise.solved if exercise else cell.source.replace('Path("../', 'Path("../../')
+    copy = nbformat.v4.new_code_cell(source, metadata=cell.metadata)
+    return [copy, _text(f"**Why.** {cleandoc(exercise.reasoning)}")] if exercise else [copy]
 
 
-def _text(source: str) -> nbformat.NotebookNode:
-    return nbformat.v4.new_markdown_cell(source)
+def _text(source: str) -> NotebookNode:
+    """A cell of text, its links as they must be one folder further down.
 
-
-def _from_below(source: str) -> str:
-    """Links as they must be one folder further down: to notebooks beside, to all else above."""
-    return LINK.sub(
+    They lead to notebooks beside, to all else above.
+    """
+    below = LINK.sub(
         lambda link: link[0] if link[1].endswith(".ipynb") else f"](../{link[1]})", source
     )
+    return nbformat.v4.new_markdown_cell(below)
 
 
-def sources(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
+def _stream(printing: Callable[[], None]) -> NotebookNode:
+    """What a call prints, as the output of a cell."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        printing()
+    return nbformat.v4.new_output("stream", name="stdout", text=printed.getvalue())
+
+
+def sources(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
     """What two notebooks are compared by: kinds, sources and tags of their cells."""
     return [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
 
 
-def outdated() -> list[str]:
-    """The solved notebooks that are not, outputs aside, what the exercise notebooks give."""
-    wrong = []
+def outdated() -> dict[Path, NotebookNode]:
+    """The notebooks, open and solved, that differ from what they should be, outputs aside."""
+    wrong = {}
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        there = SOLUTIONS / path.name
-        if not there.exists() or sources(nbformat.read(there, as_version=4)) != sources(
-            solve(nbformat.read(path, as_version=4))
-        ):
-            wrong.append(path.name)
+        notebook = fill(nbformat.read(path, as_version=4), of_notebook(path))
+        for place, wanted in ((path, notebook), (SOLUTIONS / path.name, solve(notebook))):
+            if not place.exists() or sources(wanted) != sources(nbformat.read(place, as_version=4)):
+                wrong[place] = wanted
     return wrong
 
 
 def main(arguments: list[str]) -> int:
-    """Write the solved notebooks, or compare them; the exit code."""
-    if arguments == ["--check"]:
-        for name in (wrong := outdated()):
-            print(f"solutions/{name} differs: run make refresh")
-        return int(bool(wrong))
-    for name in outdated():
-        notebook = solve(nbformat.read(NOTEBOOKS / name, as_version=4))
-        nbformat.write(notebook, SOLUTIONS / name)
-        print(f"wrote solutions/{name}; its outputs are still to be made")
-    return 0
+    """Write the notebooks, or compare them; the exit code."""
+    for path, notebook in (wrong := outdated()).items():
+        name = path.relative_to(NOTEBOOKS)
+        if arguments == ["--check"]:
+            print(f"{name} differs from the exercises: run make refresh")
+        else:
+            nbformat.write(notebook, path)
+            print(f"wrote {name}; its outputs are still to be made")
+    return int(arguments == ["--check"] and bool(wrong))
 
 
 if __name__ == "__main__":

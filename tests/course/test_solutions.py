@@ -1,13 +1,12 @@
-"""Solved notebooks come from the exercise notebooks, and are not out of date."""
+"""The exercise cells and the solved notebooks come from the exercises, and are not out of date."""
 
-import re
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from vaelib.course.exercises import EXERCISES
+from vaelib.course.exercises import EXERCISES, TOPICS, elbo
 
 HOME = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(HOME / "tools"))
@@ -15,48 +14,71 @@ sys.path.insert(0, str(HOME / "tools"))
 import solutions  # noqa: E402
 
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
+PRICE = EXERCISES["price-of-certainty"]
 
 
-def cells(path, kind="code"):
-    notebook = nbformat.read(path, as_version=4)
-    return [cell for cell in notebook.cells if cell.cell_type == kind]
-
-
-def text_of(cell):
+def output_of(cell):
     return "".join(output.get("text", "") for output in cell.outputs)
 
 
-def test_no_solved_notebook_is_out_of_date():
-    assert solutions.outdated() == []
+def test_no_notebook_is_out_of_date():
+    assert solutions.outdated() == {}
 
 
-def test_every_exercise_is_in_its_notebook_once_and_has_an_answer():
-    asked = []
-    for path in PATHS:
-        for cell in cells(path):
-            for name, _ in solutions.CHECK.findall(cell.source):
-                assert name.startswith(f"{int(path.stem[:2])}.")
-                asked.append(name)
-    assert asked == list(EXERCISES)
-    kept = sorted(path.stem for path in (solutions.SOLUTIONS / "answers").glob("*.md"))
-    assert kept == sorted(EXERCISES)
-
-
-def test_the_heading_says_kind_and_minutes_as_the_exercise_does():
-    for path in PATHS:
-        text = "\n".join(cell.source for cell in cells(path, "markdown"))
-        for name, kind, minutes in re.findall(
-            r"^### Exercise (\d\.\d) · ([a-z-]+), (\d+) minutes$", text, re.MULTILINE
-        ):
-            assert (EXERCISES[name].kind, EXERCISES[name].minutes) == (kind, int(minutes)), name
+def test_the_topics_are_the_notebooks_in_their_order():
+    topics = [module.__name__.rpartition(".")[2] for module in TOPICS]
+    stems = [path.stem for path in PATHS]
+    assert [stem for stem in stems if stem.partition("_")[2] in topics] == [
+        f"{number:02}_{topic}" for number, topic in enumerate(topics, 1)
+    ]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_handed_out_nothing_is_attempted_and_solved_all_is_right(path):
-    for folder, mark in ((path.parent, "· not attempted yet"), (solutions.SOLUTIONS, "✓ Right.")):
-        for cell in cells(folder / path.name):
-            for name, _ in solutions.CHECK.findall(cell.source):
-                assert text_of(cell).startswith(f"{name} {mark}"), text_of(cell)
+    for folder, said in (
+        (path.parent, "{0.title} · not attempted yet"),
+        (solutions.SOLUTIONS, "{0.title} ✓ Right. {0.told}"),
+    ):
+        cells = nbformat.read(folder / path.name, as_version=4).cells
+        for cell in cells:
+            if cell.cell_type == "code" and (checked := solutions.CHECK.search(cell.source)):
+                assert output_of(cell).startswith(said.format(EXERCISES[checked[1]]))
+
+
+class TestFill:
+    @pytest.fixture
+    def notebook(self):
+        """Its second exercise has a picture between its two cells."""
+        return nbformat.v4.new_notebook(
+            cells=[
+                nbformat.v4.new_markdown_cell("### Exercise, old"),
+                nbformat.v4.new_code_cell('exercises.check("price-of-certainty", ...)'),
+                nbformat.v4.new_markdown_cell("### Exercise"),
+                nbformat.v4.new_code_cell('exercises.picture("four-curves")'),
+                nbformat.v4.new_code_cell('exercises.check("four-curves", letters)'),
+                nbformat.v4.new_markdown_cell("The end."),
+            ]
+        )
+
+    def test_headings_count_questions_and_stubs_come_from_the_exercise(self, notebook):
+        wanted = [PRICE, EXERCISES["four-curves"]]
+        first, second, third, picture, last, end = solutions.fill(notebook, wanted).cells
+        heading, _, question = first.source.partition("\n\n")
+        assert heading == "### Exercise 1 · The price of certainty (warm-up, 3 minutes)"
+        assert question.startswith("On paper, with a pocket calculator")
+        assert second.source == PRICE.stub
+        assert output_of(second).startswith("The price of certainty · not attempted yet. ")
+        assert third.source.startswith("### Exercise 2 · Explain the picture (core, 6 minutes)\n")
+        assert 'curves = ...  # four letters, such as "ABCD"\n' in last.source
+        assert [picture, end] == [notebook.cells[3], notebook.cells[5]]
+
+    def test_other_exercises_or_another_order_are_refused(self, notebook):
+        for wanted in ([PRICE], [EXERCISES["four-curves"], PRICE]):
+            with pytest.raises(solutions.ExerciseError, match=f"expected the .*{wanted[0].slug}"):
+                solutions.fill(notebook, wanted)
+        notebook.cells[2].source = "A heading that was lost"
+        with pytest.raises(solutions.ExerciseError, match=r"begins with .### Exercise"):
+            solutions.fill(notebook, [PRICE, EXERCISES["four-curves"]])
 
 
 class TestSolve:
@@ -67,17 +89,16 @@ class TestSolve:
                 nbformat.v4.new_markdown_cell("# 4 · Title\n\nSee [next](05_training.ipynb)."),
                 nbformat.v4.new_code_cell('kept = Path("../build")'),
                 nbformat.v4.new_markdown_cell("[readme](../README.md), [web](https://x.org)"),
-                nbformat.v4.new_code_cell('price = ...\n\nexercises.check("4.3", price)'),
+                nbformat.v4.new_markdown_cell("### Exercise"),
+                nbformat.v4.new_code_cell(PRICE.stub),
             ]
         )
 
-    def test_the_answer_replaces_the_stub_and_its_reasoning_follows(self, notebook):
+    def test_the_solution_replaces_the_stub_and_its_reasoning_follows(self, notebook):
         solved = solutions.solve(notebook)
         assert solved.cells[0].source.startswith("# 4 · Title (solved)\n")
-        code, reasoning = solutions.answer("4.3")
-        assert solved.cells[3].source == code
-        assert "..." not in code
-        assert solved.cells[4].source == f"**Why.** {reasoning}"
+        assert solved.cells[4].source == PRICE.solved
+        assert solved.cells[5].source.startswith(r"**Why.** One dimension with $\mu=0$ costs")
 
     def test_paths_and_links_are_right_one_folder_down(self, notebook):
         solved = solutions.solve(notebook)
@@ -86,20 +107,17 @@ class TestSolve:
         assert solved.cells[2].source == "[readme](../../README.md), [web](https://x.org)"
 
     def test_a_changed_sentence_is_noticed(self, monkeypatch, tmp_path, notebook):
+        path = tmp_path / "04_elbo.ipynb"
         monkeypatch.setattr(solutions, "NOTEBOOKS", tmp_path)
-        nbformat.write(notebook, tmp_path / "04_x.ipynb")
-        (tmp_path / "solutions").mkdir()
         monkeypatch.setattr(solutions, "SOLUTIONS", tmp_path / "solutions")
-        assert solutions.outdated() == ["04_x.ipynb"]
+        monkeypatch.setattr(elbo, "EXERCISES", (PRICE,))
+        (tmp_path / "solutions").mkdir()
+        nbformat.write(notebook, path)
+        assert list(solutions.outdated()) == [path, tmp_path / "solutions" / "04_elbo.ipynb"]
         assert solutions.main([]) == 0
-        assert solutions.outdated() == []
-        notebook.cells[2].source += " More."
-        nbformat.write(notebook, tmp_path / "04_x.ipynb")
+        assert solutions.outdated() == {}
+        written = nbformat.read(path, as_version=4)
+        written.cells[2].source += " More."
+        nbformat.write(written, path)
         assert solutions.main(["--check"]) == 1
-
-    @pytest.mark.parametrize("text", [None, "no code", "```python\nx = 1\n```\n\nBecause."])
-    def test_an_answer_of_another_form_is_refused(self, tmp_path, text):
-        if text is not None:
-            (tmp_path / "4.3.md").write_text(text)
-        with pytest.raises(solutions.AnswerError, match=r"4\.3"):
-            solutions.answer("4.3", tmp_path)
+        assert list(solutions.outdated()) == [tmp_path / "solutions" / "04_elbo.ipynb"]

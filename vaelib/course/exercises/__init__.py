@@ -1,62 +1,66 @@
-"""Exercises that check themselves: `check("4.1", answer)`, and `hint("4.1")` for the next hint.
+"""Exercises that check themselves: `check("kl-from-log-variance", answer)`, and `hint(…)`.
 
-Each notebook has a module here with its exercises; `judging` compares answers.
+Each notebook has a module here with its exercises, in the notebook's order. `exercise` says what
+an exercise consists of, `judging` compares answers.
 """
 
+import difflib
 from collections.abc import Mapping
 
 from vaelib.course.exercises import binarization, decoder, elbo, encoder, evaluation, training
-from vaelib.course.exercises.judging import Exercise, mistake_of, untouched
+from vaelib.course.exercises.exercise import Exercise
+from vaelib.course.exercises.judging import mistake_of, untouched
 
+TOPICS = (binarization, encoder, decoder, elbo, training, evaluation)  # in the notebooks' order
 EXERCISES: Mapping[str, Exercise] = {
-    name: exercise
-    for notebook in (binarization, encoder, decoder, elbo, training, evaluation)
-    for name, exercise in notebook.EXERCISES.items()
+    exercise.slug: exercise for topic in TOPICS for exercise in topic.EXERCISES
 }
 
-__all__ = ["EXERCISES", "Exercise", "check", "hint", "picture"]
+__all__ = ["EXERCISES", "TOPICS", "Exercise", "check", "hint", "picture"]
 
 _asked: dict[str, int] = {}
 
 
-def check(name: str | float, answer: object) -> None:
-    """Say whether `answer` is right, and if not, what its mistake hints at.
+def check(slug: str, answer: object) -> None:
+    """Say whether `answer` is right, and if not, give the hint that fits it.
 
-    Raises ValueError if no exercise has this name.
+    Raises ValueError if there is no such exercise.
     """
-    exercise = _find(name)
+    exercise = _find(slug)
     if answer is ... or untouched(exercise, answer):
         print(
-            f"{name} · not attempted yet. Put your answer where ... stands, and run the cell "
-            f'again. Stuck? exercises.hint("{name}")'
+            f"{exercise.title} · not attempted yet. Replace ... with your answer and run the "
+            f'cell again. Stuck? exercises.hint("{slug}")'
         )
         return
     found = mistake_of(exercise, answer)
-    print(f"{name} ✗ {found}" if found else f"{name} ✓ Right. {exercise.fact}")
+    print(f"{exercise.title} {f'✗ {found}' if found else f'✓ Right. {exercise.told}'}")
 
 
-def hint(name: str | float) -> None:
-    """Print the next hint for an exercise; after the last one they begin again."""
-    hints, name = _find(name).hints, str(name)
-    at = _asked.get(name, 0) % len(hints)
-    _asked[name] = at + 1
+def hint(slug: str) -> None:
+    """Print the next hint for an exercise; after the last one, start again."""
+    exercise = _find(slug)
+    hints = exercise.hint_list
+    at = _asked.get(slug, 0) % len(hints)
+    _asked[slug] = at + 1
     last = " (That was the last one.)" if at + 1 == len(hints) else ""
-    print(f"{name}, hint {at + 1} of {len(hints)}: {hints[at]}{last}")
+    print(f"{exercise.title}, hint {at + 1} of {len(hints)}: {hints[at]}{last}")
 
 
-def picture(name: str | float) -> None:
-    """Draw the picture that an exercise asks to explain.
+def picture(slug: str) -> None:
+    """Draw the picture that an exercise asks about.
 
-    Raises ValueError if no exercise has this name, or if it has no picture.
+    Raises ValueError if there is no such exercise, or if it has no picture.
     """
-    draw = _find(name).picture
+    draw = _find(slug).picture
     if draw is None:
-        raise ValueError(f"exercise {name} has no picture; its text is in its notebook")
+        raise ValueError(f'the exercise "{slug}" has no picture; its question is in the notebook')
     draw()
 
 
-def _find(name: str | float) -> Exercise:
-    name = str(name)  # 4.1 is as clear as "4.1"
-    if name not in EXERCISES:
-        raise ValueError(f"no exercise is called {name!r}; there is {', '.join(EXERCISES)}")
-    return EXERCISES[name]
+def _find(slug: str) -> Exercise:
+    if slug in EXERCISES:
+        return EXERCISES[slug]
+    near = difflib.get_close_matches(str(slug), EXERCISES, cutoff=0.4) or EXERCISES
+    names = ", ".join(f'"{name}"' for name in near)
+    raise ValueError(f"there is no exercise {slug!r}; did you mean one of these? {names}")

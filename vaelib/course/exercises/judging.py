@@ -1,64 +1,23 @@
 """What is wrong with an answer: it is compared with the right one, and with known mistakes.
 
-An exercise has a right answer and mistakes: wrong answers as people really give them, each with
-a hint of its own. An answer is compared with all of them by what it *does*, on a few probes, so
-that any way of writing it is accepted, and a wrong one gets the hint that fits it.
-
-To add one, write an `Exercise` into the module of its notebook; nothing else. `tests/exercises`
-then wants two right answers in different styles and six wrong ones.
+An answer is judged by what it *does* on a few probes, so any way of writing it is accepted. A
+wrong answer that does the same as a known mistake gets that mistake's hint. For all others the
+comparison itself says what it can: a shape, a factor, a constant, the largest difference.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Literal, NamedTuple
+from functools import cache
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+
+from vaelib.course.exercises.exercise import Answer, Exercise, copied
 
 # How far a number may be from a known mistake to count as it, and from the right answer to count
 # as close: relative to it, and in units of what the exercise allows. What it allows is much for a
 # mistake far smaller than the right answer: LIKE is how far at most, relative to the mistake.
 ROUNDING, CLOSE, FAR, LIKE = 0.015, 0.04, 20, 0.1
 SEEN = 1e-3  # a factor of all values that is nearer to 1, or a term nearer to 0, says nothing
-
-Number = float | int
-Answer = Callable[..., Tensor]
-
-
-class Mistake(NamedTuple):
-    """A wrong answer, a function, a number or letters, and what to say to whoever gives it."""
-
-    answer: Answer | Number | str
-    hint: str
-
-
-class Exercise(NamedTuple):
-    """A question with its right answer, the mistakes that are known, hints, and a fact.
-
-    `answer` is a function, and then answers are compared on `probes`, each the arguments of a
-    call; or it is a number, and then they may differ from it by `within`; or it is a string of
-    letters, which match as many things to those in a picture, drawn by `picture`. `fact` is what
-    a right answer is told. `hints` are given one at a time to who asks.
-
-    A function can be asked for more than its values: that it `trains`, so gradients must flow
-    back to its first argument; that no tensor on the way is `too_large`, has so many elements on
-    the first probe, as far as PyTorch sees it (not inside of NumPy or vmap).
-    """
-
-    title: str
-    kind: Literal["warm-up", "core", "stretch"]
-    minutes: int
-    answer: Answer | Number | str
-    mistakes: Sequence[Mistake]
-    hints: Sequence[str]
-    fact: str
-    probes: Sequence[tuple] = ()
-    within: float = 0.0
-    picture: Callable[[], None] | None = None
-    trains: bool = False
-    too_large: float = math.inf
 
 
 def mistake_of(exercise: Exercise, answer: object) -> str:
@@ -75,7 +34,7 @@ def untouched(exercise: Exercise, answer: object) -> bool:
     if not (callable(exercise.answer) and callable(answer)):
         return False
     try:
-        return answer(*_copy(exercise.probes[0])) is ...
+        return answer(*copied(exercise.probes[0])) is ...
     except Exception:
         return False
 
@@ -84,41 +43,41 @@ def _mistake_of_letters(exercise: Exercise, answer: object) -> str:
     right = exercise.answer
     among = ", ".join(sorted(right))
     if isinstance(answer, dict):
-        return "A string of letters is asked for, in the order of the things, and this is a dict."
+        return "A string of letters is asked for, in the order of the question, and this is a dict."
     try:
         letters = "".join(filter(str.isalpha, "".join(answer))).upper()
     except TypeError:
         return f"Letters are asked for, a string of {among}, and this is {type(answer).__name__}."
     if sorted(letters) != sorted(right):
-        return f"Each of {among} stands for one thing: the answer has each of them once."
-    for mistake in exercise.mistakes:
+        return f"Each of {among} matches one thing, so the answer has each of them once."
+    for mistake in exercise.table:
         if letters == mistake.answer:
             return mistake.hint
     agree = sum(a == b for a, b in zip(letters, right, strict=True))
     if agree == len(right):
         return ""
     return (
-        f"{agree} of {len(right)} {'is' if agree == 1 else 'are'} matched rightly. Compare them "
-        "where they differ most, by numbers."
+        f"{agree} of {len(right)} {'is' if agree == 1 else 'are'} matched correctly. Compare them "
+        "where they differ most, with numbers."
     )
 
 
 def _mistake_of_number(exercise: Exercise, answer: object) -> str:
     if callable(answer):
-        return "A number is asked for, and this is a function: call it, and give its value."
+        return "A number is asked for, and this is a function: call it, and check its value."
     try:
         value = _as_tensor(answer)
     except (TypeError, ValueError, RuntimeError):
-        return f"A number is asked for; {answer!r} is none."
+        return f"A number is asked for; {answer!r} is not one."
     if value.numel() != 1:
         return f"One number is asked for, and these are {value.numel()}."
     if not value.isfinite():
-        return f"{value.item()} is no finite number: was something divided by 0, or log 0 taken?"
+        return f"{value.item()} is not a finite number: was something divided by 0, or log 0 taken?"
     value = value.item()
     if abs(value - exercise.answer) <= exercise.within:
         return ""
     off = abs(value - exercise.answer)
-    by_distance = sorted(exercise.mistakes, key=lambda mistake: abs(value - mistake.answer))
+    by_distance = sorted(exercise.table, key=lambda mistake: abs(value - mistake.answer))
     near, next_best = (abs(value - mistake.answer) for mistake in by_distance[:2])
     rounded = min(ROUNDING * abs(by_distance[0].answer), FAR * exercise.within)
     alike = LIKE * abs(by_distance[0].answer) or exercise.within
@@ -143,24 +102,24 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
     results: list[Tensor] = []
     for probe in exercise.probes:
         try:
-            result = answer(*_copy(probe))
+            result = answer(*copied(probe))
         except Exception as error:
             return f"Your function stops with {type(error).__name__}: {error}"
         if result is None:
-            return "Your function returns nothing: has it a return?"
+            return "Your function returns nothing: does it have a return?"
         try:
             results.append(_as_tensor(result))
         except (TypeError, ValueError, RuntimeError):
             return f"Your function returns {type(result).__name__}, expected numbers."
     right = _results(exercise.answer, exercise)
     if _agree(results, right):
-        return _mistake_beside_values(exercise, answer)
+        return _mistake_in_gradient(exercise, answer)
     if _differs_when_repeated(answer, exercise.probes[0], results[0]):
         return (
-            "Called twice, it gives two answers: does it toss coins of its own, or remember? All "
-            "chance that it needs is among its arguments, if it needs any."
+            "Called twice, it gives two different answers. Does it draw random numbers of its own, "
+            "or remember earlier calls? Everything that it needs is among its arguments."
         )
-    for mistake in exercise.mistakes:
+    for mistake in exercise.table:
         if _agree(results, _results(mistake.answer, exercise)):
             return mistake.hint
     for result, expected, probe in zip(results, right, exercise.probes, strict=True):
@@ -168,6 +127,7 @@ def _mistake_of_function(exercise: Exercise, answer: object) -> str:
             return (
                 f"For arguments of shapes {_shapes(probe)} your function returns "
                 f"{_named(result)}, expected {_named(expected)}."
+                + _why_shape(result.ndim, expected.ndim)
             )
     if pattern := _pattern(exercise, results, right):
         return pattern
@@ -206,8 +166,17 @@ def _pattern(exercise: Exercise, results: list[Tensor], right: list[Tensor]) -> 
             for change, (_, _, place) in zip(changes, parts, strict=True):
                 places.setdefault(words.format(change), place)
             values = ", ".join(change + place for change, place in places.items())
-            why = _why(changes) if relation is _factor else "Is a constant left out, or put in?"
+            why = _why(changes) if relation is _factor else "Was a constant left out, or added?"
             return f"The shape is right, and every value is {values}. {why}"
+    return ""
+
+
+def _why_shape(found: int, expected: int) -> str:
+    """A question about a wrong number of dimensions."""
+    if found > expected:
+        return " Is there a dimension left that should be summed or averaged?"
+    if found < expected:
+        return " Was a dimension summed or averaged that should be kept?"
     return ""
 
 
@@ -246,46 +215,21 @@ def _varied(values: Tensor) -> bool:
     return bool(values.numel() > 1 and not _agree([values], [values.mean().expand_as(values)]))
 
 
-def _mistake_beside_values(exercise: Exercise, answer: Answer) -> str:
-    if exercise.too_large < math.inf:
-        with suppress(Exception), _Largest() as largest:  # it went well before
-            answer(*_copy(exercise.probes[0]))
-        if largest.elements >= exercise.too_large:
-            return (
-                f"The values are right. But for arguments of shapes {_shapes(exercise.probes[0])} "
-                f"a tensor on the way has {largest.elements:,} elements: can the sum be taken "
-                "without writing down all that is summed?"
-            )
-    if exercise.trains and not _agree_in_gradient(exercise, answer):
-        return (
-            "The values are right, but the gradient is not, and this is to be trained with. Does "
-            "a number leave PyTorch on the way (item, tolist, numpy, float, detach, no_grad)?"
-        )
-    return ""
-
-
-class _Largest(TorchFunctionMode):
-    """Notes how many elements the largest tensor has that is made meanwhile."""
-
-    elements = 0
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            try:
-                held = result.untyped_storage().nbytes() // result.element_size()
-            except (NotImplementedError, RuntimeError):  # inside of vmap, or sparse
-                held = 0
-            self.elements = max(self.elements, held)
-        return result
-
-
-def _agree_in_gradient(exercise: Exercise, answer: Answer) -> bool:
+def _mistake_in_gradient(exercise: Exercise, answer: Answer) -> str:
+    if not exercise.trains:
+        return ""
     try:
-        found = _gradients(answer, exercise)
-    except (RuntimeError, AttributeError, TypeError):  # nothing that goes backward
-        return False
-    return _agree(found, _gradients(exercise.answer, exercise))
+        agree = _agree(_gradients(answer, exercise), _gradients(exercise.answer, exercise))
+    except (RuntimeError, AttributeError, TypeError):  # it has no gradient
+        agree = False
+    return (
+        ""
+        if agree
+        else (
+            "The values are right, but the gradient is not, and training needs it. Does a number "
+            "leave PyTorch on the way (item, tolist, numpy, float, detach, no_grad)?"
+        )
+    )
 
 
 def _gradients(function: Answer, exercise: Exercise) -> list[Tensor]:
@@ -293,7 +237,7 @@ def _gradients(function: Answer, exercise: Exercise) -> list[Tensor]:
     gradients = []
     for first, *others in exercise.probes:
         leaf = first.clone().requires_grad_()
-        total = function(leaf.clone(), *_copy(tuple(others))).sum()
+        total = function(leaf.clone(), *copied(tuple(others))).sum()
         gradients += map(_as_tensor, torch.autograd.grad(total, leaf))
     return gradients
 
@@ -304,7 +248,7 @@ def _both(results: list[Tensor], right: list[Tensor]) -> list[tuple[Tensor, Tens
 
 def _differs_when_repeated(answer: Answer, probe: tuple, result: Tensor) -> bool:
     try:
-        return not _agree([_as_tensor(answer(*_copy(probe)))], [result])
+        return not _agree([_as_tensor(answer(*copied(probe)))], [result])
     except Exception:  # it went well the first time
         return True
 
@@ -316,8 +260,10 @@ def _furthest_off(results: list[Tensor], right: list[Tensor]) -> tuple[float, fl
     return found[at].item(), expected[at].item()
 
 
+@cache
 def _results(function: Answer, exercise: Exercise) -> list[Tensor]:
-    return [_as_tensor(function(*_copy(probe))) for probe in exercise.probes]
+    """What the right answer, or a known mistake, gives on all probes."""
+    return [_as_tensor(function(*copied(probe))) for probe in exercise.probes]
 
 
 def _agree(some: list[Tensor], other: list[Tensor]) -> bool:
@@ -333,10 +279,6 @@ def _as_tensor(value: object) -> Tensor:
     if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
         value = torch.stack([_as_tensor(part) for part in value])
     return torch.as_tensor(value).detach().cpu().to(torch.float64)
-
-
-def _copy(probe: tuple) -> tuple:
-    return tuple(value.clone() if isinstance(value, Tensor) else value for value in probe)
 
 
 def _shapes(probe: tuple) -> str:
