@@ -40,8 +40,7 @@ class TestPrefetch:
         assert store.missing("mnist", stick) == store.missing("glyphs", stick) == []
         assert not (fresh / "MNIST").exists()
         assert "Downloading mnist into" in said
-        assert said.count("100%") + said.count("100.0%") >= 5
-        assert "60/60" in said, "the bar of the drawing"
+        assert said.count("100%") + said.count("100.0%") >= 5, "four downloads and the drawing"
 
     def test_a_folder_serves_a_room_without_network_and_is_not_filled_twice(
         self, mirror, fresh, stick, monkeypatch
