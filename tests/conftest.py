@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ with install_import_hook("vaelib", "beartype.beartype"):
     for module in pkgutil.walk_packages(vaelib_path, "vaelib."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)  # all of them, so that the hook sees all of them
-    from vaelib.data import glyphs, loading, store, verification
+    from vaelib.data import catalogue, loading, store
 
 
 @pytest.fixture
@@ -57,52 +57,59 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for kind in (MNIST, FashionMNIST, KMNIST):
         monkeypatch.setattr(kind, "mirrors", ["http://127.0.0.1:9/"])  # nobody answers there
-    monkeypatch.setattr(store, "_stand_in", None)
+    monkeypatch.setattr(loading, "_stand_in", False)
     return store.cache_folder()
 
 
 @pytest.fixture(scope="session")
 def small_archives() -> dict[str, bytes]:
-    """A data set in the published form, but of 30 training and 20 test images of glyphs."""
+    """A data set in the published form, but of 30 training and 20 test images of noise."""
     generator = torch.Generator().manual_seed(0)
     archives = {}
-    for prefix, count in (("train", 30), ("t10k", 20)):
-        labels = torch.arange(count).remainder(10).to(torch.uint8)
-        images = glyphs.draw(labels, generator).view(-1, 28, 28)
-        for part, values in (("images-idx3", images), ("labels-idx1", labels)):
-            file = f"MNIST/raw/{prefix}-{part}-ubyte.gz"
-            archives[file] = gzip.compress(idx(values.numpy()), mtime=0)
+    for file in catalogue.files_of("mnist"):
+        count = 30 if "train" in file.place else 20
+        values = torch.arange(count).remainder(10)
+        if "images" in file.place:
+            values = torch.randint(0, 256, (count, 28, 28), generator=generator)
+        content = idx(values.to(torch.uint8).numpy())
+        archives[file.place] = gzip.compress(content, mtime=0)
     return archives
-
-
-def publish(archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make these the published archives of mnist, also under the names of fashion_mnist."""
-    for file, content in archives.items():
-        md5 = hashlib.md5(content).hexdigest()
-        values = loading.read_idx(content).tobytes()
-        monkeypatch.setitem(store.ARCHIVES["mnist"], file, md5)
-        monkeypatch.setitem(store.ARCHIVES["fashion_mnist"], f"Fashion{file}", md5)
-        monkeypatch.setitem(verification.VALUES, file, hashlib.sha256(values).hexdigest())
 
 
 @pytest.fixture
 def published(
     small_archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, bytes]:
-    """The small data set, as if it were MNIST (and FashionMNIST): its archives by file."""
-    publish(small_archives, monkeypatch)
+    """The small data set, as if it were MNIST (and FashionMNIST): its archives by place."""
+    contents = small_archives.values()
+    md5 = tuple(hashlib.md5(content).hexdigest() for content in contents)
+    sha256 = tuple(hashlib.sha256(gzip.decompress(content)).hexdigest() for content in contents)
+    for name, published in (
+        ("mnist", catalogue.Published("MNIST", md5, sha256)),
+        ("fashion_mnist", catalogue.Published("FashionMNIST", md5)),
+    ):
+        monkeypatch.setitem(catalogue.PUBLISHED, name, published)
     return small_archives
 
 
 @pytest.fixture
-def root(published: dict[str, bytes], fresh: Path, tmp_path: Path, monkeypatch) -> Path:
+def hold(published: dict[str, bytes], fresh: Path) -> Callable[[Path], Path]:
+    """Write the small data set into a folder, and return that."""
+
+    def write(folder: Path) -> Path:
+        for place, content in published.items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(content)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def root(hold: Callable[[Path], Path], tmp_path: Path, monkeypatch) -> Path:
     """A folder of the user's that holds the small data set, named by VAELIB_DATA."""
-    folder = tmp_path / "my data"
-    for file, content in published.items():
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_bytes(content)
-    monkeypatch.setenv("VAELIB_DATA", str(folder))
-    return folder
+    monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "my data"))
+    return hold(tmp_path / "my data")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import struct
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -70,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         """Slow, but it arrives."""
         self.answer(content, b"")
         for start in range(0, len(content), len(content) // 8 + 1):
-            time.sleep(self.server.mirror.pause)
+            self.server.mirror.over.wait(self.server.mirror.pause)
             self.wfile.write(content[start : start + len(content) // 8 + 1])
 
     def stall(self, content):

@@ -147,21 +147,22 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 def get_data(name: str | None = None) -> None:
     """Have data and demonstration model ready before a kernel starts, and let all find the same."""
-    from vaelib.data import store
+    from vaelib.course import demonstration
+    from vaelib.data import DataError, catalogue, fetch, loading
 
     try:
-        chosen = store.choose(name)
-    except store.DataError as error:
+        chosen = loading.choose(name)
+    except DataError as error:
         sys.exit(str(error))
-    if chosen.name == store.STAND_IN:
+    if chosen.name == catalogue.STAND_IN:
         if not os.environ.get("VAELIB_DATASET"):
             # Or each kernel would wait for the network again.
-            os.environ["VAELIB_OFFLINE"] = store.offline() or "no mirror could be reached"
+            os.environ["VAELIB_OFFLINE"] = fetch.offline() or "no mirror could be reached"
         if chosen.root is None:
-            subprocess.run([sys.executable, "-m", "vaelib.data", "prefetch", chosen.name])
+            subprocess.run([sys.executable, "-m", "vaelib", "data", "prefetch", chosen.name])
     if name:
         os.environ["VAELIB_DATASET"] = name
-    if not store.demonstration_file(chosen.name).exists():
+    if not demonstration.model_file(chosen.name).exists():
         subprocess.run([sys.executable, "-m", "vaelib.course.demonstration"])
 
 

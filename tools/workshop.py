@@ -40,7 +40,7 @@ def handed_out(path: Path) -> str:
 
 def data_files() -> Iterator[tuple[str, Path]]:
     """The files of the data sets, by their names in the zip, each verified now."""
-    from vaelib.data import prepare, store
+    from vaelib.data import store, verification
 
     for name in DATA:
         root = store.locate(name)
@@ -48,10 +48,10 @@ def data_files() -> Iterator[tuple[str, Path]]:
             raise WorkshopError(
                 f"{name} is not on this machine: python -m vaelib data prefetch {name}"
             )
-        for file, path, problem in prepare.inspect(name, root):
+        for file, path, problem in verification.inspect(name, root):
             if problem:
                 raise WorkshopError(problem)
-            if path == store.on_disk(root, file):
+            if path == store.copies_of(file, root)[0]:
                 yield f"data/{path.relative_to(root).as_posix()}", path
 
 

@@ -3,25 +3,33 @@
 import argparse
 import sys
 
+from vaelib.course import doctor
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] == ["data"]:
-        from vaelib.data import prepare
-
-        return prepare.main(given[1:])
+    given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
-        prog="python -m vaelib",
-        description="doctor: is this machine ready for the course? One line for each check, OK or "
-        "FAIL, and what to do; exit code 1 if anything fails. "
-        "data: get, check and find the data sets; `python -m vaelib data --help` says more.",
+        prog="python -m vaelib", description="Look after the machine that runs the course."
     )
-    parser.add_argument("command", choices=("doctor", "data"))
-    parser.parse_args(given)
-    from vaelib.course import doctor
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands.add_parser(
+        "doctor",
+        help="say whether this machine is ready",
+        description="Say whether this machine is ready for the course: one line for each check, "
+        "OK or FAIL, and what to do. Exit code 1 if a check fails.",
+    ).set_defaults(run=lambda _: doctor.main())
+    data = commands.add_parser(
+        "data",
+        help="get, verify and find data sets",
+        description="Prepare a machine, a room or a USB stick: get, verify and find data sets.",
+    )
+    if given[:1] == ["data"]:  # not before, because the doctor must run where torch does not
+        from vaelib.data import command
 
-    return doctor.main()
+        command.add_arguments(data)
+    chosen = parser.parse_args(given)
+    return chosen.run(chosen)
 
 
 if __name__ == "__main__":

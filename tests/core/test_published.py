@@ -17,7 +17,7 @@ from benchmarks.published import tuning
 from benchmarks.published.recipes import RECIPES
 from vaelib import binarization, checkpoint, data, vae
 from vaelib.binarization import freeze
-from vaelib.data import store
+from vaelib.data import loading
 from vaelib.elbo import elbo
 from vaelib.evaluation import score
 
@@ -99,7 +99,7 @@ class TestJudge:
             judging.binarized_test_images()
 
     def test_the_committed_seed_gives_the_committed_images(self):
-        if store.choose().name != "mnist":
+        if loading.choose().name != "mnist":
             pytest.skip("MNIST is not on this machine")
         images = judging.binarized_test_images()
         assert images.shape == (10_000, 784)

@@ -33,8 +33,8 @@ def test_it_is_trained_once_and_kept(small):
     first = demonstration.model()
     assert equal(first, demonstration.model())
     assert len(small) == 1
-    assert store.demonstration_file("mnist").is_file()
-    assert store.demonstration_file("mnist").is_relative_to(store.cache_folder())
+    assert demonstration.model_file("mnist").is_file()
+    assert demonstration.model_file("mnist").is_relative_to(store.cache_folder())
 
 
 def test_it_has_learnt_something(small, digits):
@@ -44,7 +44,7 @@ def test_it_has_learnt_something(small, digits):
 
 def test_a_damaged_file_is_replaced(small):
     first = demonstration.model()
-    store.demonstration_file("mnist").write_bytes(b"\x00" * 100)
+    demonstration.model_file("mnist").write_bytes(b"\x00" * 100)
     assert equal(first, demonstration.model())
     assert len(small) == 2
     assert equal(first, demonstration.model())
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_replaced(small):
 
 
 def test_data_sets_have_models_of_their_own():
-    assert store.demonstration_file("mnist") != store.demonstration_file("glyphs")
+    assert demonstration.model_file("mnist") != demonstration.model_file("glyphs")
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_a_warning(small, fresh):
@@ -66,7 +66,7 @@ def test_a_cache_that_cannot_be_written_costs_time_and_a_warning(small, fresh):
 def test_the_command_makes_it_and_says_so_once(fresh):
     environment = {**os.environ, "VAELIB_OFFLINE": "1", "PYTHONPATH": "", "MPLBACKEND": "agg"}
     command = [sys.executable, "-m", "vaelib.course.demonstration"]
-    place = store.demonstration_file("glyphs")
+    place = demonstration.model_file("glyphs")
     place.parent.mkdir(parents=True)
     first = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert place.is_file()

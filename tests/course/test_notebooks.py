@@ -640,7 +640,7 @@ def interrupted(runner: subprocess.Popen, begun: Path) -> tuple[int, str, str]:
 
 
 SLOW = {  # where a Ctrl-C may come, made slow: {stage: source before `main`}
-    "data": "store.choose = lambda name: (begun.touch(), time.sleep(100))",
+    "data": "loading.choose = lambda name: (begun.touch(), time.sleep(100))",
     "kernel": """
 execute = n.NotebookClient.execute
 n.NotebookClient.execute = lambda *a, **k: (begun.touch(), time.sleep(3), execute(*a, **k))""",
@@ -659,7 +659,7 @@ def test_ctrl_c_ends_the_runner_quietly_and_leaves_the_notebook(tmp_path, stage)
 import pathlib, sys, time
 sys.path.insert(0, "tools")
 import notebooks as n
-from vaelib.data import store
+from vaelib.data import loading
 begun = pathlib.Path({str(begun)!r})
 {SLOW[stage]}
 sys.argv = ["notebooks.py", "refresh", {str(path)!r}]

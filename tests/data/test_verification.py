@@ -1,119 +1,124 @@
 import gzip
-import json
-import os
 
+import numpy as np
 import pytest
-import torch
+from damage import survive_damage
+from mirror import idx
 
-from vaelib.data import loading, store, verification
-from vaelib.data.files import digest
-from vaelib.data.store import DataError
-
-FILE = store.files("mnist")[0]
+from vaelib.data import store, verification
+from vaelib.data.catalogue import DataError, files_of
 
 
 @pytest.fixture
-def old(fresh, tmp_path):
-    """A file that was last changed long ago, and its facts."""
-    path = tmp_path / "old"
-    path.write_bytes(b"values")
-    past = os.stat_result(
-        [*path.stat()[:7], 1e9, 1e9, 1e9],
-        {"st_mtime_ns": 10**18, "st_ctime_ns": 10**18, "st_mtime": 1e9, "st_ctime": 1e9},
-    )
-    return path, past
+def train(root):
+    """The file of the small training images, as it is published."""
+    return files_of("mnist", "train")[0]
 
 
-def facts_of(past, **changes):
-    named = {name: getattr(past, name) for name in ("st_mtime_ns", "st_ctime_ns")} | changes
-    sequence = list(past[:10])
-    sequence[6] = changes.get("st_size", past.st_size)
-    return os.stat_result(sequence, named | {"st_mtime": 1e9, "st_ctime": 1e9})
+def unpack(root, file):
+    """Replace an archive by the file that is in it; its path."""
+    path = root / file.place
+    plain = path.with_suffix("")
+    plain.write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+    return plain
 
 
-def test_a_file_is_remembered_by_its_size_and_times(old):
-    path, past = old
-    assert not verification.is_remembered(path, FILE, past)
-    verification.remember(path, FILE, past)
-    assert verification.is_remembered(path, FILE, past)
-    for change in ({"st_size": 7}, {"st_mtime_ns": 10**18 + 1}, {"st_ctime_ns": 10**18 + 1}):
-        assert not verification.is_remembered(path, FILE, facts_of(past, **change)), change
-    assert not verification.is_remembered(path.with_name("other"), FILE, past)
-    assert not verification.is_remembered(path, f"Fashion{FILE}", past), "it passed as another"
+def flip(raw):
+    return raw[:-9] + bytes([raw[-9] ^ 4]) + raw[-8:]
 
 
-def test_a_file_that_was_changed_a_moment_ago_is_not_remembered_yet(fresh, tmp_path):
-    path = tmp_path / "new"
-    path.write_bytes(b"values")
-    verification.remember(path, FILE, path.stat())
-    assert not verification.is_remembered(path, FILE, path.stat())
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda raw: raw[:-1], "has 23519 bytes of data where its header promises 23520"),
+        (lambda raw: raw + b"\0", "has 23521 bytes"),
+        (lambda raw: raw[:10], "is not an IDX file"),
+        (lambda raw: b"", "is not an IDX file"),
+        (lambda raw: b"<html>" + raw, "is not an IDX file"),
+        (lambda raw: raw[:3] + b"\xff" + bytes(4 * 255), "is not an IDX file"),
+        (lambda raw: idx(np.zeros((30, 14, 14), np.uint8)), "is not the published"),
+        (lambda raw: raw[:4] + raw[8:12] + raw[4:8] + raw[12:], "is not the published"),
+        (flip, r"is not the published MNIST/raw/train-images-idx3-ubyte.gz \(damaged\)"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_damaged_files_are_named_with_what_to_do(root, train, damage, message, packed):
+    path = unpack(root, train)
+    content = damage(path.read_bytes())
+    if packed:
+        path.unlink()
+        path, content = root / train.place, gzip.compress(content)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        verification.read_published(train, path)
+    assert str(caught.value).startswith(f"{path} ")
+    advice = f'Delete it and get it anew: python -m vaelib data prefetch mnist --root "{root}"'
+    assert str(caught.value).endswith(advice)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": 3}', "null", "\0"])
-def test_a_damaged_memory_is_no_memory(old, content):
-    path, past = old
-    verification.remember(path, FILE, past)
-    verification.marks_file().write_text(content)
-    assert not verification.is_remembered(path, FILE, past)
-    verification.remember(path, FILE, past)
-    assert verification.is_remembered(path, FILE, past)
-    assert json.loads(verification.marks_file().read_text())
+def test_a_truncated_archive_is_named(root, train):
+    path = root / train.place
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match=r"images-idx3-ubyte\.gz cannot be unpacked"):
+        verification.read_published(train, path)
 
 
-def test_where_the_cache_cannot_be_written_nothing_is_remembered_and_nothing_fails(old, fresh):
-    path, past = old
-    fresh.parent.mkdir(parents=True)
-    fresh.write_text("a file where the folder should be")
-    verification.remember(path, FILE, past)
-    assert not verification.is_remembered(path, FILE, past)
+def test_a_file_that_cannot_be_opened_is_named(root, train):
+    with pytest.raises(DataError, match=r"MNIST cannot be read \(.*directory"):
+        verification.read_published(train, root / "MNIST")
 
 
-def test_no_scraps_are_left_beside_the_memory(old, fresh):
-    verification.remember(old[0], FILE, old[1])
-    assert [path.name for path in fresh.iterdir()] == ["verified.json"]
+def test_what_differs_is_said_in_checksums_and_swapped_files_are_recognised(root):
+    (_, labels), (_, others) = files_of("mnist", "train"), files_of("mnist", "test")
+    (root / labels.place).write_bytes((root / others.place).read_bytes())
+    with pytest.raises(DataError, match=rf"\(it holds what belongs into {others.place}") as caught:
+        verification.read_published(labels, root / labels.place)
+    assert f"its checksum is {others.sha256}, expected {labels.sha256}" in str(caught.value)
 
 
-def test_mnist_is_known_by_its_values_however_they_are_packed(root):
-    path = root / FILE
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1, mtime=5))
-    assert loading.read(path, FILE).shape == (30, 28, 28)
+def test_a_known_content_is_recognised_however_it_is_packed(root, train):
+    path = root / train.place
+    values = verification.read_published(train, path)
+    path.write_bytes(gzip.compress(idx(values), compresslevel=1, mtime=3))
+    assert (verification.read_published(train, path) == values).all()
+    assert (verification.read_published(train, unpack(root, train)) == values).all()
 
 
-def test_the_advice_is_a_command_that_names_data_set_and_root(root):
-    said = verification.advice(root / FILE, FILE)
-    assert f'python -m vaelib data prefetch mnist --root "{root}"' in said
-    plain = (root / FILE).with_suffix("")
-    assert f'--root "{root}"' in verification.advice(plain, FILE)
-
-
-def test_what_differs_is_said_in_checksums(root):
-    with pytest.raises(DataError, match=r"its checksum is [0-9a-f]{64}, expected [0-9a-f]{64}"):
-        verification.check(root / FILE, FILE, b"", b"other values")
-
-
-def test_the_digest_depends_on_everything_and_on_no_order():
-    tensors = {"a": torch.arange(6), "b": torch.zeros(2, 0)}
-    first = digest(tensors, "x", "y")
-    assert digest(dict(reversed(tensors.items())), "x", "y") == first
-    others = [
-        digest(tensors, "y", "x"),
-        digest(tensors, "xy"),
-        digest({"a": torch.arange(6).int(), "b": tensors["b"]}, "x", "y"),
-        digest({"a": torch.arange(6).view(2, 3), "b": tensors["b"]}, "x", "y"),
-        digest({"c": torch.arange(6), "b": tensors["b"]}, "x", "y"),
-        digest({"a": torch.arange(6)}, "x", "y"),
-        digest({"a": torch.arange(6).flip(0), "b": tensors["b"]}, "x", "y"),
-    ]
-    assert len({first, *others}) == 8
-    assert digest({"a": torch.arange(6)[::2]}) == digest({"a": torch.tensor([0, 2, 4])})
-    assert digest({"a": torch.ones(2).bfloat16()})
-
-
-def test_one_file_under_two_names_has_to_pass_as_both(root, monkeypatch):
-    """MNIST's files, linked to where FashionMNIST's belong, once MNIST is remembered."""
-    monkeypatch.setattr(verification, "SETTLED", -1e12)
-    monkeypatch.setitem(store.ARCHIVES["fashion_mnist"], f"Fashion{FILE}", "0" * 32)
-    loading.load("mnist")
-    (root / "FashionMNIST").symlink_to(root / "MNIST")
+def test_other_archives_are_verified_by_torchvisions_checksum(root, train):
+    (fashion, _) = files_of("fashion_mnist", "train")
+    path = root / train.place
+    values = verification.read_published(fashion, path)
+    assert values.shape == (30, 28, 28)
+    path.write_bytes(gzip.compress(idx(values), compresslevel=1, mtime=3))
     with pytest.raises(DataError, match="is not the published FashionMNIST"):
-        loading.load("fashion_mnist")
+        verification.read_published(fashion, path)
+
+
+def test_torchvision_reads_the_same(root, train):
+    from torchvision.datasets.mnist import read_image_file
+
+    path = unpack(root, train)
+    ours = verification.read_published(train, path)
+    assert (read_image_file(str(path)).numpy() == ours).all()
+    assert ours.flags.writeable
+
+
+def test_what_is_pinned_is_compared_with_what_is_on_this_machine():
+    """The SHA-256 that we know are those of the MNIST at hand, where it is at hand."""
+    root = store.locate("mnist")
+    if root is None:
+        pytest.skip("MNIST is not on this machine")
+    assert [problem for *_, problem in verification.inspect("mnist", root)] == [""] * sum(
+        len(store.copies_of(file, root)) for file in files_of("mnist")
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_damaged_file_is_refused_with_our_own_error_or_read_as_it_was(root, train, packed):
+    path = root / train.place if packed else unpack(root, train)
+
+    def read():
+        return verification.read_published(train, path)
+
+    survive_damage(path, read, read())

@@ -2,16 +2,23 @@
 
 import sys
 import warnings
+from pathlib import Path
 
 from torch import Generator
 
 from vaelib import checkpoint, data, vae
 from vaelib.checkpoint import CheckpointError
-from vaelib.data import store
+from vaelib.data.store import cache_folder
 from vaelib.training import train
 from vaelib.vae import VAE
 
-EPOCHS = 3  # ten seconds in all; count up `store.DEMONSTRATION` after a change
+EPOCHS = 3  # ten seconds in all
+VERSION = 1  # counted up whenever the model would come out otherwise
+
+
+def model_file(name: str) -> Path:
+    """Where the cache keeps the model that was trained on the data set `name`."""
+    return cache_folder() / "models" / f"{name}-{VERSION}.safetensors"
 
 
 def model() -> VAE:
@@ -21,7 +28,7 @@ def model() -> VAE:
     cannot be written it is trained anew each time, with a warning.
     """
     train_set = data.load(split="train")
-    path = store.demonstration_file(train_set.name)
+    path = model_file(train_set.name)
     try:
         return checkpoint.load(path)
     except (OSError, CheckpointError):
@@ -38,6 +45,6 @@ def model() -> VAE:
 
 
 if __name__ == "__main__":
-    if not store.demonstration_file(data.load(split="test").name).exists():
+    if not model_file(data.load(split="test").name).exists():
         print("Training a small model for notebook 3, once (some ten seconds) …", file=sys.stderr)
     model()

@@ -128,11 +128,11 @@ def kernel() -> Finding:
 
 def data() -> Finding:
     """Where the data set is that notebooks will load, and whether it is what was published."""
-    from vaelib.data import prepare, store
+    from vaelib.data import catalogue, store, verification
 
-    name = os.environ.get("VAELIB_DATASET") or store.DEFAULT
-    if name not in store.NAMES:
-        there_is = ", ".join(store.NAMES)
+    name = os.environ.get("VAELIB_DATASET") or catalogue.DEFAULT
+    if name not in catalogue.NAMES:
+        there_is = ", ".join(catalogue.NAMES)
         return Finding("data", f"VAELIB_DATASET is {name!r}", f"set it to one of {there_is}")
     own, root = store.own_folder(), store.locate(name)
     if root is None:
@@ -145,7 +145,7 @@ def data() -> Finding:
             f"where there is a network: python -m vaelib data prefetch {name}; or set "
             f"VAELIB_DATA to a folder that has it.{_short(store.deeper(name))}",
         )
-    problems = [problem for _, _, problem in prepare.inspect(name, root) if problem]
+    problems = [problem for _, _, problem in verification.inspect(name, root) if problem]
     if problems:
         return Finding("data", f"{name} in {_short(root)} is damaged", _short(problems[0]))
     elsewhere = f"; not in {_short(own)} (VAELIB_DATA)" if own not in (None, root) else ""

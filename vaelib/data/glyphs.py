@@ -2,18 +2,27 @@
 
 No network and no licence question, for a room where MNIST cannot be had. Each image takes one
 typeface and pen, is sheared, turned, stretched and bent, and is then placed as MNIST's digits
-are: the longer side 20 pixels, the centre of mass in the middle of 28 × 28.
+are: the longer side 20 pixels, the centre of mass in the middle of 28 × 28. They are drawn once
+and kept in one file.
 """
 
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
 from torch import Generator, Tensor
+
+from vaelib.data.catalogue import GLYPHS, DataError
+from vaelib.data.files import digest, written_whole
+from vaelib.data.store import cache_folder, filling
 
 SANS, MONO, SERIF = "DejaVuSans", "DejaVuSansMono", "DejaVuSerif"
 LIGHT = [SANS, f"{SANS}-Oblique", MONO, f"{MONO}-Oblique", SERIF, f"{SERIF}-Italic"]
@@ -25,12 +34,13 @@ TEMPLATE, HEIGHT = 64, 40  # sides of a template and of the digit in it, in pixe
 CANVAS = 44  # side of the picture in which a digit is deformed
 SIDE, LONGER = 28, 20  # MNIST's picture, and the digit's longer side in it
 COUNTS = {"train": 60_000, "test": 10_000}
+FORMAT = "vaelib glyphs 1"
 
 
 class Labelled(NamedTuple):
     """Images as rows of bytes, and which digit each shows."""
 
-    images: UInt8[Tensor, "image 784"]
+    images: UInt8[Tensor, "image pixel"]
     labels: UInt8[Tensor, " image"]
 
 
@@ -71,7 +81,9 @@ def templates() -> Float[Tensor, "style 10 64 64"]:
     return ink.view(len(styles()), TEMPLATE, 10, TEMPLATE).transpose(1, 2).contiguous()
 
 
-def draw(labels: UInt8[Tensor, " image"], generator: Generator) -> UInt8[Tensor, "image 784"]:
+def draw_digits(
+    labels: UInt8[Tensor, " image"], generator: Generator
+) -> UInt8[Tensor, "image 784"]:
     """One picture of each label: 28 × 28 bytes in a row, 0 background, 255 ink."""
     digits = labels.long()
     choice = torch.rand(len(digits), generator=generator)
@@ -123,7 +135,7 @@ def _placement(ink: Float[Tensor, "image side side"]) -> Float[Tensor, "image 28
     return torch.stack([columns, rows], -1)
 
 
-def make(
+def draw_splits(
     counts: dict[str, int] | None = None,
     *,
     seed: int = 0,
@@ -137,7 +149,88 @@ def make(
         labels = torch.randint(10, (count,), generator=generator).to(torch.uint8)
         parts = []
         for some in labels.split(batch):
-            parts.append(draw(some, generator))
+            parts.append(draw_digits(some, generator))
             on_batch(len(some))
         made[split] = Labelled(torch.cat(parts), labels)
     return made
+
+
+def load_glyphs(root: Path | None, split: str) -> Labelled:
+    """One split from the file under `root`; drawn, and kept in the cache, if `root` is None.
+
+    A damaged file in the cache is drawn again; one in a folder of the user's raises `DataError`.
+    Where the cache cannot be written the digits are drawn, used, and not kept.
+    """
+    if root is not None:
+        try:
+            return read_glyphs(root / GLYPHS.place, split)
+        except DataError as error:
+            if root != cache_folder():
+                raise
+            print(f"{error}\nDrawing them again.", file=sys.stderr, flush=True)
+    try:
+        return read_glyphs(keep_glyphs(cache_folder(), anew=root is not None), split)
+    except DataError as error:
+        print(f"The glyphs could not be kept: {error}", file=sys.stderr, flush=True)
+        return _drawn_in_memory()[split]
+
+
+def keep_glyphs(
+    root: Path, *, anew: bool = False, on_batch: Callable[[int], None] = lambda drawn: None
+) -> Path:
+    """Draw the stand-in into its file under `root`, unless it is there, and return the path.
+
+    Takes some ten seconds; other processes that want the same wait meanwhile. Raises `DataError`
+    if the disk fails.
+    """
+    path = root / GLYPHS.place
+    with filling(root):
+        if path.is_file() and not anew:
+            return path
+        print("Drawing glyphs, once (some ten seconds) …", file=sys.stderr, flush=True)
+        with written_whole(path) as partial:
+            write_glyphs(draw_splits(on_batch=on_batch), partial)
+    return path
+
+
+def write_glyphs(drawn: dict[str, Labelled], path: Path) -> None:
+    """Write the splits to one file, with checksums of their values."""
+    tensors = {
+        f"{split}.{part}": tensor
+        for split, labelled in drawn.items()
+        for part, tensor in labelled._asdict().items()
+    }
+    digests = {split: digest(labelled._asdict()) for split, labelled in drawn.items()}
+    path.write_bytes(to_bytes(tensors, {"format": FORMAT, **digests}))
+
+
+def read_glyphs(path: Path, split: str) -> Labelled:
+    """Read one split from a file of `write_glyphs`.
+
+    Raises `DataError`, naming the file, if it is cut short, damaged, or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            parts = [file.get_tensor(f"{split}.{part}").clone() for part in Labelled._fields]
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({error}). {_draw_again(path)}") from error
+    if about.get("format") != FORMAT:
+        raise DataError(
+            f"{path} has format {about.get('format')!r}; this version reads {FORMAT!r}. "
+            f"{_draw_again(path)}"
+        )
+    labelled = Labelled(*parts)
+    if digest(labelled._asdict()) != about.get(split):
+        raise DataError(f"{path} is damaged: its values have another checksum. {_draw_again(path)}")
+    return labelled
+
+
+def _draw_again(path: Path) -> str:
+    root = path.parents[GLYPHS.place.count("/")]
+    return f'Draw it again: python -m vaelib data prefetch glyphs --root "{root}"'
+
+
+@cache
+def _drawn_in_memory() -> dict[str, Labelled]:
+    return draw_splits()

@@ -1,36 +1,25 @@
-"""Images and labels as tensors, ready to train on: `load("mnist", "train")`.
+"""Images and labels as tensors, ready to train on: `load("mnist", "train")`."""
 
-`python -m vaelib data` prepares a machine or a USB stick: see `vaelib.data.prepare`.
-"""
-
-import gzip
 import math
 import os
 import sys
-import zlib
-from functools import cache
+import textwrap
+import warnings
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from vaelib.data import glyphs, store, verification
-from vaelib.data.fetch import scratch, storing
-from vaelib.data.files import digest
-from vaelib.data.store import DataError
-
-GLYPHS_FORMAT, PARTS = "vaelib glyphs 1", glyphs.Labelled._fields
+from vaelib.data import catalogue, fetch, glyphs, store, verification
+from vaelib.data.catalogue import DEFAULT, SPLITS, STAND_IN, DataError, UnreachableError
 
 
 class Dataset(NamedTuple):
     """Images of a data set, a row of pixels each, with their labels."""
 
-    images: UInt8[Tensor, "image 784"]
+    images: UInt8[Tensor, "image pixel"]
     labels: UInt8[Tensor, " image"]
     name: str
 
@@ -40,7 +29,7 @@ class Dataset(NamedTuple):
         `expect(loss, mnist=(118, 121), glyphs=(90, 95))`: lowest and highest, both included. For
         a data set without a band nothing is known, so nothing is checked.
         """
-        low, high = {store.check_name(name): band for name, band in bands.items()}.get(
+        low, high = {catalogue.known_name(name): band for name, band in bands.items()}.get(
             self.name, (-math.inf, math.inf)
         )
         if not low <= value <= high:
@@ -49,158 +38,114 @@ class Dataset(NamedTuple):
             )
 
 
-def load(name: str | None = None, split: Literal["train", "test"] = "train") -> Dataset:
-    """Load 60,000 training or 10,000 test images of "mnist", "fashion_mnist", "kmnist", "glyphs".
+class Choice(NamedTuple):
+    """The data set that was settled on, and the folder that holds it.
 
-    Images are uint8 of shape (image, 784), 0 is background and 255 is ink, rows of a picture
+    `root` is None for glyphs that have not been drawn yet.
+    """
+
+    name: str
+    root: Path | None
+
+
+def load(name: str | None = None, split: Literal["train", "test"] = "train") -> Dataset:
+    """Load the training or test images of a data set, one of `vaelib.data.catalogue.NAMES`.
+
+    Images are uint8 of shape (image, pixel), 0 is background and 255 is ink, rows of a picture
     one after the other; labels are uint8 of shape (image,); `name` is what was loaded.
 
     Without a `name` the environment variable VAELIB_DATASET decides, and without that it is
     MNIST, or the stand-in glyphs, with a notice, if MNIST is nowhere on the machine and cannot
     be downloaded. Files are looked for in the folder of VAELIB_DATA, then in the user's cache,
-    and are compared with their checksums when they are first read.
+    and are compared with their checksums each time.
 
     Raises `DataError` for an unknown name or split, for a data set that was asked for and can't
     be had, and for damaged files; the message says what to do.
     """
-    if split not in store.SPLITS:
+    if split not in SPLITS:
         raise DataError(f"no split is called {split!r}; there is 'train' and 'test'")
-    chosen = store.choose(name)
-    if chosen.name == store.STAND_IN:
-        return Dataset(*load_glyphs(chosen.root, split), chosen.name)
-    root = chosen.root
+    chosen, root = choose(name)
+    if chosen == STAND_IN:
+        return Dataset(*glyphs.load_glyphs(root, split), chosen)
     images, labels = (
-        read(store.on_disk(root, file), file) for file in store.files(chosen.name, split)
+        torch.from_numpy(verification.read_published(file, store.copies_of(file, root)[0]))
+        for file in catalogue.files_of(chosen, split)
     )
-    if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-        raise DataError(
-            f"{root} holds images of shape {images.shape} and labels of shape "
-            f"{labels.shape} for {chosen.name}/{split}; expected (n, 28, 28) and (n,). Delete "
-            "those files and get them anew."
-        )
-    return Dataset(torch.from_numpy(images).flatten(1), torch.from_numpy(labels), chosen.name)
+    return Dataset(images.flatten(1), labels, chosen)
 
 
-def read(path: Path, file: str, *, again: bool = False) -> np.ndarray:
-    """The values of the published `file`, of which `path` is a copy, in the array's own shape.
+_stand_in = False  # whether this process works with glyphs because MNIST could not be had
 
-    They are compared with their checksum if `path` has not passed before, or `again`. Raises
-    `DataError`, naming the path, if it is not what was published.
+
+def choose(name: str | None = None) -> Choice:
+    """Settle on a data set and find its files; print a notice if it had to be the stand-in.
+
+    What is asked for, by `name` or else by the environment variable VAELIB_DATASET, is what
+    comes, or an error. When nothing is asked for it is MNIST; and if that can neither be found
+    nor fetched, glyphs, for the rest of this process, so that two splits never get mixed up.
+
+    Raises `DataError` for an unknown name and when a data set that was asked for can't be had.
     """
-    try:
-        with path.open("rb") as opened:
-            facts = os.fstat(opened.fileno())
-            raw = opened.read()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}).") from error
-    try:
-        values = read_idx(raw)
-    except ValueError as error:
-        raise DataError(f"{path} {error}. {verification.advice(path, file)}") from error
-    if again or not verification.is_remembered(path, file, facts):
-        verification.check(path, file, raw, values.tobytes())
-        verification.remember(path, file, facts)
-    return values
-
-
-def read_idx(raw: bytes) -> np.ndarray:
-    """Decode an IDX file of unsigned bytes, plain or gzipped, to an array of its own shape.
-
-    The format (LeCun's MNIST page): two zero bytes, the type (8 for uint8), the number of
-    dimensions, each size as a big-endian uint32, then the bytes. Raises ValueError, with words
-    that can follow the file's name, if it is not that or is cut short.
-    """
-    if raw[:2] == b"\x1f\x8b":
+    global _stand_in
+    asked = name or os.environ.get("VAELIB_DATASET")
+    wanted = catalogue.known_name(asked or DEFAULT, "" if name else " (VAELIB_DATASET says so)")
+    if wanted != STAND_IN and (asked or not _stand_in):
         try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"cannot be unpacked ({error})") from error
-    dimensions = raw[3] if len(raw) > 3 else 0
-    start = 4 + 4 * dimensions
-    if raw[:3] != b"\x00\x00\x08" or dimensions not in (1, 3) or len(raw) < start:
-        raise ValueError("is not an IDX file of bytes")
-    shape = tuple(np.frombuffer(raw, ">u4", dimensions, offset=4).tolist())
-    if len(raw) != start + math.prod(shape):
-        raise ValueError(
-            f"has {len(raw) - start} bytes of data where its header promises "
-            f"{math.prod(shape)} (shape {shape})"
-        )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
-
-
-def load_glyphs(root: Path | None, split: str) -> glyphs.Labelled:
-    """One split of the stand-in from the file under `root`; drawn and kept if there is none.
-
-    A damaged file in the cache is drawn again; one in a folder of the user's raises `DataError`.
-    Where the cache cannot be written the digits are drawn, used, and not kept.
-    """
-    if root is not None:
-        try:
-            return read_glyphs(root / store.GLYPHS, split)
-        except DataError as error:
-            if root != store.cache_folder():
+            return Choice(wanted, _found_or_fetched(wanted))
+        except UnreachableError as error:
+            if asked:
                 raise
-            print(f"{error}\nDrawing them again.", file=sys.stderr, flush=True)
-    try:
-        return read_glyphs(draw_glyphs(store.cache_folder(), anew=root is not None), split)
-    except DataError as error:
-        print(f"The glyphs could not be kept: {error}", file=sys.stderr, flush=True)
-        return _drawn_in_memory()[split]
+            _stand_in = True
+            print(_notice(error), file=sys.stderr, flush=True)
+    return Choice(STAND_IN, store.locate(STAND_IN))
 
 
-def draw_glyphs(root: Path, *, anew: bool = False, **progress: object) -> Path:
-    """Draw the stand-in into its file under `root`, unless it is there, and return the path.
+def _found_or_fetched(name: str) -> Path:
+    """The root that holds data set `name`, downloaded into the cache if need be.
 
-    Takes some ten seconds; other processes that want the same wait meanwhile. `progress` goes
-    to `vaelib.data.glyphs.make`. Raises `DataError` if the disk fails.
+    Raises `UnreachableError` when it is on no disk and cannot be fetched, `DataError` when the
+    disk fails.
     """
-    path = root / store.GLYPHS
-    with storing(root):
-        if path.is_file() and not anew:
-            return path
-        print("Drawing glyphs, once (some ten seconds) …", file=sys.stderr, flush=True)
-        made = glyphs.make(**progress)
-        with scratch(root) as folder:
-            keep_glyphs(made, folder / path.name)
-            path.parent.mkdir(exist_ok=True)
-            (folder / path.name).replace(path)
-    return path
+    root, own = store.locate(name), store.own_folder()
+    if root is None:
+        root = store.cache_folder()
+        try:
+            fetch.download(name, root)
+        except UnreachableError as error:
+            raise UnreachableError(f"{error}\n\n{store.absence(name)}") from error
+    if own not in (None, root):
+        found = f"{name} is not in {own} (VAELIB_DATA), so it is read from {root}"
+        warnings.warn(found, stacklevel=4)  # where `load` was called
+    return root
 
 
-def keep_glyphs(made: dict[str, glyphs.Labelled], path: Path) -> None:
-    """Write the splits of a drawn data set to one file, with checksums of their values."""
-    tensors = {f"{split}.{part}": getattr(made[split], part) for split in made for part in PARTS}
-    digests = {split: digest(made[split]._asdict()) for split in made}
-    path.write_bytes(to_bytes(tensors, {"format": GLYPHS_FORMAT, **digests}))
-
-
-def read_glyphs(path: Path, split: str) -> glyphs.Labelled:
-    """Read one split from a file of `keep_glyphs`.
-
-    Raises `DataError`, naming the file, if it is cut short, damaged, or of another format.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            parts = [file.get_tensor(f"{split}.{part}").clone() for part in PARTS]
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}). {_draw_again(path)}") from error
-    if about.get("format") != GLYPHS_FORMAT:
-        raise DataError(
-            f"{path} has format {about.get('format')!r}; this version reads {GLYPHS_FORMAT!r}. "
-            f"{_draw_again(path)}"
-        )
-    labelled = glyphs.Labelled(*parts)
-    if digest(labelled._asdict()) != about.get(split):
-        raise DataError(f"{path} is damaged: its values have another checksum. {_draw_again(path)}")
-    return labelled
-
-
-def _draw_again(path: Path) -> str:
-    root = path.parents[store.GLYPHS.count("/")]
-    return f'Draw it again: python -m vaelib data prefetch glyphs --root "{root}"'
-
-
-@cache
-def _drawn_in_memory() -> dict[str, glyphs.Labelled]:
-    return glyphs.make()
+def _notice(reason: Exception) -> str:
+    """The framed text that says that the stand-in is used, why, and how to get MNIST later."""
+    own, why = store.own_folder(), " ".join(str(reason).partition("\n\n")[0].split())
+    elsewhere = []
+    if own and own.is_dir():
+        lacking = Path(store.missing(DEFAULT, own)[0].place).name
+        elsewhere = [
+            f"VAELIB_DATA is set to {own}, but MNIST/raw in it lacks {lacking}. It must be the "
+            f"folder that contains MNIST.{store.deeper(DEFAULT)}"
+        ]
+    elif own:
+        elsewhere = [f"VAELIB_DATA is set to {own}, but there is no such folder."]
+    paragraphs = (
+        "THIS IS NOT MNIST. These are 'glyphs', digits drawn by code from typefaces.",
+        f"Why: MNIST is not on this machine, and {why}.",
+        *elsewhere,
+        "What differs: the pictures and every measured number. The text and the committed "
+        "outputs speak of MNIST; the assertions use bands of their own for glyphs. All ideas "
+        "and exercises are the same.",
+        "To get MNIST later, where there is a network: run",
+        "    %run -m vaelib data prefetch mnist",
+        "in a cell, or the same with python for %run in a terminal. Or set VAELIB_DATA to a "
+        "folder that contains MNIST/raw. Then restart the kernel. VAELIB_OFFLINE=1 spares you "
+        "the attempt to reach a mirror at each start.",
+    )
+    width = 76
+    wrapped = (textwrap.wrap(text, width, break_on_hyphens=False) for text in paragraphs)
+    body = [line for lines in wrapped for line in (*lines, "")][:-1]
+    rows = [f"┃ {line:<{width}} ┃" for line in body]
+    return "\n".join(["┏" + "━" * (width + 2) + "┓", *rows, "┗" + "━" * (width + 2) + "┛"])

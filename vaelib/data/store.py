@@ -1,60 +1,16 @@
-"""Which data set is meant, and where its files are: a folder of yours, the cache, or a download.
+"""Where files are: in a folder of the user's or in the cache; and how a folder is filled."""
 
-Paths only, no tensors, so that asking is instant. `vaelib.data` reads what is found here.
-"""
-
+import contextlib
 import os
 import sys
-import textwrap
-import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-DEFAULT, STAND_IN = "mnist", "glyphs"
-DEMONSTRATION = 1  # counted up whenever the demonstration model would come out otherwise
-GLYPHS = "glyphs/glyphs.safetensors"
-SPLITS = ("train", "test")
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
-# The published archives and their MD5, as torchvision pins them (a test holds the two together).
-ARCHIVES = {
-    "mnist": {
-        "MNIST/raw/train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "MNIST/raw/train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-        "MNIST/raw/t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-        "MNIST/raw/t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-    },
-    "fashion_mnist": {
-        "FashionMNIST/raw/train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "FashionMNIST/raw/train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-        "FashionMNIST/raw/t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-        "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-    },
-    "kmnist": {
-        "KMNIST/raw/train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
-        "KMNIST/raw/train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
-        "KMNIST/raw/t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
-        "KMNIST/raw/t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
-    },
-}
-NAMES = (*ARCHIVES, STAND_IN)
+from vaelib.data.catalogue import NAMES, DataError, DataFile, files_of
 
-
-class DataError(RuntimeError):
-    """A data set is unknown, missing or damaged; the message says what to do."""
-
-
-class UnreachableError(DataError):
-    """A data set is nowhere on this machine and cannot be fetched: no network, or a bad mirror."""
-
-
-class Choice(NamedTuple):
-    """The data set that was settled on, and the folder that holds it.
-
-    `root` is None for glyphs that have not been drawn yet.
-    """
-
-    name: str
-    root: Path | None
+PATIENCE = 1.0  # seconds of waiting for another process before that is said
 
 
 def cache_folder() -> Path:
@@ -66,11 +22,6 @@ def cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "vaelib"
-
-
-def demonstration_file(name: str) -> Path:
-    """Where the cache keeps the small model trained on a data set, see `course.demonstration`."""
-    return cache_folder() / "models" / f"{name}-{DEMONSTRATION}.safetensors"
 
 
 def own_folder() -> Path | None:
@@ -85,48 +36,18 @@ def places() -> list[Path]:
     return ([own] if own else []) + [cache_folder()]
 
 
-def offline() -> str | None:
-    """Why the network is not to be tried, if VAELIB_OFFLINE says so (1, or a reason in words)."""
-    setting = os.environ.get("VAELIB_OFFLINE", "").strip()
-    if setting.lower() in ("", "0", "false", "no", "off"):
-        return None
-    return setting if " " in setting else f"VAELIB_OFFLINE={setting} forbids to download it"
+def copies_of(file: DataFile, root: Path) -> list[Path]:
+    """The paths under `root` that hold `file`, the one that is read first in front.
 
-
-def check_name(name: str, origin: str = "") -> str:
-    """`name`, if a data set has it; else raise `DataError`, which lists those that there are."""
-    if name not in NAMES:
-        there_is = ", ".join(map(repr, NAMES))
-        raise DataError(f"no data set is called {name!r}{origin}; there is {there_is}")
-    return name
-
-
-def files(name: str, split: str | None = None) -> list[str]:
-    """The files of a data set (or of one split: images, then labels), relative to a root."""
-    if check_name(name) == STAND_IN:
-        return [GLYPHS]
-    prefix = {"train": "train-", "test": "t10k-", None: ""}[split]
-    return [file for file in ARCHIVES[name] if file.split("/")[-1].startswith(prefix)]
-
-
-def copies(root: Path, file: str) -> list[Path]:
-    """The paths under `root` that hold `file`, in the order in which they are read.
-
-    MNIST's files may also be unpacked, without .gz: their contents have known checksums. For
-    the other data sets only the archives have.
+    A file may also be unpacked, without .gz, if the checksum of its content is known.
     """
-    plain = [root / file.removesuffix(".gz")] if file in ARCHIVES["mnist"] else []
-    return [path for path in (*plain, root / file) if path.is_file()]
+    plain = [root / file.place.removesuffix(".gz")] if file.sha256 else []
+    return [path for path in (*plain, root / file.place) if path.is_file()]
 
 
-def on_disk(root: Path, file: str) -> Path | None:
-    """The path that is read for `file` under `root`, or None where there is none."""
-    return next(iter(copies(root, file)), None)
-
-
-def missing(name: str, root: Path) -> list[Path]:
+def missing(name: str, root: Path) -> list[DataFile]:
     """The files of data set `name` that `root` lacks."""
-    return [root / file for file in files(name) if on_disk(root, file) is None]
+    return [file for file in files_of(name) if not copies_of(file, root)]
 
 
 def locate(name: str) -> Path | None:
@@ -134,57 +55,38 @@ def locate(name: str) -> Path | None:
     return next((root for root in places() if not missing(name, root)), None)
 
 
-def find(name: str) -> Path:
-    """The root that holds data set `name`, downloading it into the cache if need be.
+@contextlib.contextmanager
+def filling(root: Path) -> Iterator[None]:
+    """Be the only process that writes data into `root`; turn errors of the disk into `DataError`.
 
-    Raises `UnreachableError` when it is on no disk and cannot be fetched, `DataError` when the
-    disk fails.
+    Other processes wait. What killed ones left half-written is removed first.
     """
-    root, own = locate(name), own_folder()
-    if root is None:
-        from vaelib.data.fetch import download
-
-        root = cache_folder()
-        try:
-            download(name, root)
-        except UnreachableError as error:
-            raise UnreachableError(f"{error}\n\n{absence(name)}") from error
-    if own not in (None, root):
-        found = f"{name} is not in {own} (VAELIB_DATA), so it is read from {root}"
-        warnings.warn(found, stacklevel=4)  # where `load` was called
-    return root
-
-
-_stand_in: UnreachableError | None = None  # why this process works with glyphs, once it does
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _lock(root / ".lock"):
+            folders = {(root / file.place).parent for name in NAMES for file in files_of(name)}
+            for left in (path for folder in folders for path in folder.glob(".*.partial")):
+                left.unlink(missing_ok=True)
+            yield
+    except OSError as error:
+        raise DataError(
+            f"{root} cannot be written: {error}. Nothing half-written was kept. Make room (MNIST "
+            "takes 12 MB, glyphs 55) or make it writable; or fill another folder, by "
+            "python -m vaelib data prefetch --root DIR, and set VAELIB_DATA to it."
+        ) from error
 
 
-def choose(name: str | None = None) -> Choice:
-    """Settle on a data set and find its files; print a notice if it had to be the stand-in.
-
-    What is asked for, by `name` or else by the environment variable VAELIB_DATASET, is what
-    comes, or an error. When nothing is asked for it is MNIST; and if that can neither be found
-    nor fetched, glyphs, for the rest of this process, so that two splits never get mixed up.
-
-    Raises `DataError` for an unknown name and when a data set that was asked for can't be had.
-    """
-    global _stand_in
-    asked = name or os.environ.get("VAELIB_DATASET")
-    wanted = check_name(asked or DEFAULT, "" if name else " (VAELIB_DATASET says so)")
-    if wanted == STAND_IN:
-        return Choice(wanted, locate(wanted))
-    if _stand_in is None or asked:
-        try:
-            return Choice(wanted, find(wanted))
-        except UnreachableError as error:
-            if asked:
-                raise
-            _stand_in = error
-            print(notice(error), file=sys.stderr, flush=True)
-    return Choice(STAND_IN, locate(STAND_IN))
+def _lock(path: Path) -> AcquireReturnProxy:
+    lock = FileLock(path)
+    try:
+        return lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        print(f"Waiting: another process is filling {path.parent}", file=sys.stderr, flush=True)
+        return lock.acquire()
 
 
 def deeper(name: str) -> str:
-    """A hint for whoever named a folder inside the one that holds the data set, else ""."""
+    """A hint for anyone who named a folder inside the one that holds the data set, else ""."""
     own = own_folder()
     for folder in own.parents[:2] if own else ():
         if not missing(name, folder):
@@ -196,52 +98,20 @@ def absence(name: str) -> str:
     """Where data set `name` was looked for, what is missing there, and what can be done."""
     lines = []
     for root in places():
-        origin = "VAELIB_DATA" if root == own_folder() else "the cache"
+        own = root == own_folder()
+        searched = f"{name} was looked for in {root} ({'VAELIB_DATA' if own else 'the cache'})"
         if not root.is_dir():
-            lines.append(f"{name} was looked for in {root} ({origin}): there is no such folder.")
+            lines.append(f"{searched}: there is no such folder.")
             continue
-        lines.append(f"{name} was looked for in {root} ({origin}). These files are missing:")
-        lines += [f"  {path}" for path in missing(name, root)]
-        lines += [deeper(name).strip()] if root == own_folder() and deeper(name) else []
-    return "\n".join([*lines, by_hand(name, places()[0])])
+        lines.append(f"{searched}. These files are missing:")
+        lines += [f"  {root / file.place}" for file in missing(name, root)]
+        lines += [deeper(name).strip()] if own and deeper(name) else []
+    return "\n".join([*lines, by_hand(files_of(name), places()[0])])
 
 
-def by_hand(name: str, root: Path, wanted: list[str] | None = None) -> str:
-    """Which files (those `wanted`, or all) to copy where when no mirror delivers them."""
+def by_hand(files: Sequence[DataFile], root: Path) -> str:
+    """Where to copy `files` when no mirror delivers them."""
     lines = ["To have it without a network, copy these files there (MD5 behind each):"]
-    lines += [f"  {root / file}  {ARCHIVES[name][file]}" for file in wanted or files(name)]
-    folder = files(name)[0].rpartition("/")[0]
-    lines += [f"or set VAELIB_DATA to a folder that has them in {folder}/."]
-    return "\n".join(lines)
-
-
-def notice(reason: Exception) -> str:
-    """The framed text that says that the stand-in is used, why, and how to get MNIST later."""
-    own, why = own_folder(), " ".join(str(reason).partition("\n\n")[0].split())
-    elsewhere = []
-    if own and own.is_dir():
-        lacking = missing(DEFAULT, own)[0].name
-        elsewhere = [
-            f"VAELIB_DATA is set to {own}, but MNIST/raw in it lacks {lacking}. It must be the "
-            f"folder that contains MNIST.{deeper(DEFAULT)}"
-        ]
-    elif own:
-        elsewhere = [f"VAELIB_DATA is set to {own}, but there is no such folder."]
-    paragraphs = (
-        "THIS IS NOT MNIST. These are 'glyphs', digits drawn by code from typefaces.",
-        f"Why: MNIST is not on this machine, and {why}.",
-        *elsewhere,
-        "What differs: the pictures and every measured number. The text and the committed "
-        "outputs speak of MNIST; the assertions use bands of their own for glyphs. All ideas "
-        "and exercises are the same.",
-        "To get MNIST later, where there is a network: run",
-        "    %run -m vaelib data prefetch mnist",
-        "in a cell, or the same with python for %run in a terminal. Or set VAELIB_DATA to a "
-        "folder that contains MNIST/raw. Then restart the kernel. VAELIB_OFFLINE=1 spares you "
-        "the attempt to reach a mirror at each start.",
-    )
-    width = 76
-    wrapped = (textwrap.wrap(text, width, break_on_hyphens=False) for text in paragraphs)
-    body = [line for lines in wrapped for line in (*lines, "")][:-1]
-    rows = [f"┃ {line:<{width}} ┃" for line in body]
-    return "\n".join(["┏" + "━" * (width + 2) + "┓", *rows, "┗" + "━" * (width + 2) + "┛"])
+    lines += [f"  {root / file.place}  {file.md5}" for file in files]
+    folder = files[0].place.rpartition("/")[0]
+    return "\n".join([*lines, f"or set VAELIB_DATA to a folder that has them in {folder}/."])

@@ -1,103 +1,103 @@
-"""Are these the published files? Checksums, and a memory of files that have passed.
+"""Read files of data sets, and only if they are what was published or drawn."""
 
-Hashing MNIST takes a moment, so a file that has passed is remembered in the user's cache by its
-size and times, and hashed again only when one of them has changed.
-"""
-
-import contextlib
+import gzip
 import hashlib
-import json
-import os
-import time
+import math
+import zlib
 from pathlib import Path
 
-from vaelib.data.store import ARCHIVES, DataError, cache_folder
+import numpy as np
 
-# SHA-256 of MNIST's values as they are decoded, without the header of the file.
-VALUES = {
-    "MNIST/raw/train-images-idx3-ubyte.gz": (
-        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757"
-    ),
-    "MNIST/raw/train-labels-idx1-ubyte.gz": (
-        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"
-    ),
-    "MNIST/raw/t10k-images-idx3-ubyte.gz": (
-        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"
-    ),
-    "MNIST/raw/t10k-labels-idx1-ubyte.gz": (
-        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5"
-    ),
-}
-SETTLED = 2.0  # seconds after a change within which a second one could leave the times alike
+from vaelib.data.catalogue import PUBLISHED, SPLITS, STAND_IN, DataError, DataFile, files_of
+from vaelib.data.glyphs import read_glyphs
+from vaelib.data.store import copies_of
 
 
-def check(path: Path, file: str, raw: bytes, values: bytes) -> None:
-    """Raise `DataError` unless `path` is the published `file`.
+def read_published(file: DataFile, path: Path) -> np.ndarray:
+    """The values of a published file, of which `path` is a copy, in the array's own shape.
 
-    `raw` is what the file holds, `values` what it decodes to, without the header. MNIST is known
-    by its values, however they are packed; other data sets by the archives that torchvision pins.
+    The checksum is that of the content if it is known, however it is packed, else that of the
+    archive. Raises `DataError`, naming the path, if it is not what was published.
     """
-    if file in VALUES:
-        expected, found = VALUES[file], hashlib.sha256(values).hexdigest()
-        known = {digest: name for name, digest in VALUES.items()}
-    else:
-        pinned = {name: md5 for archives in ARCHIVES.values() for name, md5 in archives.items()}
-        expected, found = pinned[file], hashlib.md5(raw, usedforsecurity=False).hexdigest()
-        known = {digest: name for name, digest in pinned.items()}
-    if found != expected:
-        really = f"it holds what belongs into {known[found]}" if found in known else "damaged"
-        raise DataError(
-            f"{path} is not the published {file} ({really}): its checksum is {found}, expected "
-            f"{expected}. {advice(path, file)}"
-        )
-
-
-def advice(path: Path, file: str) -> str:
-    """What to do about a damaged file."""
-    names = [name for name, archives in ARCHIVES.items() if file in archives]
-    root = path.parents[file.count("/")]
-    return (
-        f"Delete it and get it anew: python -m vaelib data prefetch {' '.join(names)} "
-        f'--root "{root}"'
-    )
-
-
-def marks_file() -> Path:
-    """The file that remembers which files have passed."""
-    return cache_folder() / "verified.json"
-
-
-def is_remembered(path: Path, file: str, facts: os.stat_result) -> bool:
-    """Whether `path` has passed as `file` before, and has the size and the times it had then."""
-    return _marks().get(str(path.absolute())) == _mark(file, facts)
-
-
-def remember(path: Path, file: str, facts: os.stat_result) -> None:
-    """Note that `path`, with the `facts` taken before it was read, has passed as `file`.
-
-    Not yet if it was changed a moment ago. Where the cache can't be written, nothing is
-    remembered, and the file is hashed each time.
-    """
-    if time.time() - max(facts.st_mtime, facts.st_ctime) < SETTLED:
-        return
-    marks = _marks() | {str(path.absolute()): _mark(file, facts)}
-    target = marks_file()
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(marks, indent=1))
-        partial.replace(target)
-    with contextlib.suppress(OSError):
-        partial.unlink(missing_ok=True)
-
-
-def _mark(file: str, facts: os.stat_result) -> list[str | int]:
-    return [file, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
-
-
-def _marks() -> dict[str, object]:
     try:
-        marks = json.loads(marks_file().read_text())
-    except (OSError, ValueError):
-        return {}
-    return marks if isinstance(marks, dict) else {}
+        raw = path.read_bytes()
+        content = _unpacked(raw)
+        values = decode_idx(content)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}).") from error
+    except ValueError as error:
+        raise DataError(f"{path} {error}. {_get_anew(file, path)}") from error
+    if file.sha256:
+        found, expected = hashlib.sha256(content).hexdigest(), file.sha256
+    else:
+        found, expected = hashlib.md5(raw, usedforsecurity=False).hexdigest(), file.md5
+    if found != expected:
+        others = (other for name in PUBLISHED for other in files_of(name))
+        really = [f"it holds what belongs into {other.place}" for other in others if found in other]
+        raise DataError(
+            f"{path} is not the published {file.place} ({(really or ['damaged'])[0]}): its "
+            f"checksum is {found}, expected {expected}. {_get_anew(file, path)}"
+        )
+    return values
+
+
+def decode_idx(content: bytes) -> np.ndarray:
+    """Decode an IDX file of unsigned bytes to an array of its own shape.
+
+    The format (LeCun's MNIST page): two zero bytes, the type (8 for uint8), the number of
+    dimensions, each size as a big-endian uint32, then the bytes. Raises ValueError, with words
+    that can follow the file's name, if it is not that or is cut short.
+    """
+    dimensions = content[3] if len(content) > 3 else 0
+    start = 4 + 4 * dimensions
+    if content[:3] != b"\x00\x00\x08" or dimensions not in (1, 3) or len(content) < start:
+        raise ValueError("is not an IDX file of bytes")
+    shape = tuple(np.frombuffer(content, ">u4", dimensions, offset=4).tolist())
+    if len(content) != start + math.prod(shape):
+        raise ValueError(
+            f"has {len(content) - start} bytes of data where its header promises "
+            f"{math.prod(shape)} (shape {shape})"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+
+
+def _unpacked(raw: bytes) -> bytes:
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"cannot be unpacked ({error})") from error
+
+
+def _get_anew(file: DataFile, path: Path) -> str:
+    root = path.parents[file.place.count("/")]
+    command = f'python -m vaelib data prefetch {file.dataset} --root "{root}"'
+    return f"Delete it and get it anew: {command}"
+
+
+def inspect(name: str, root: Path) -> list[tuple[DataFile, Path, str]]:
+    """Every copy of every file of a data set under `root`, with what is wrong with it, or "".
+
+    A file of which there is no copy is listed where its archive belongs.
+    """
+    return [
+        (file, path, problem_of(file, path))
+        for file in files_of(name)
+        for path in copies_of(file, root) or [root / file.place]
+    ]
+
+
+def problem_of(file: DataFile, path: Path) -> str:
+    """What is wrong with `path` as a copy of `file`; "" if nothing is."""
+    if not path.is_file():
+        return f"{path} is missing."
+    try:
+        if file.dataset == STAND_IN:
+            for split in SPLITS:
+                read_glyphs(path, split)
+        else:
+            read_published(file, path)
+    except DataError as error:
+        return str(error)
+    return ""

@@ -7,7 +7,7 @@ import torch
 from answers import accepted, rejected
 
 from vaelib.course.exercises import evaluation
-from vaelib.objectives import log_mean_exp
+from vaelib.elbo import log_mean_exp
 
 
 def worth_by_logarithms(log_weights):
