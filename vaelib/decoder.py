@@ -59,10 +59,10 @@ class Bernoulli(NamedTuple):
         grey = (image != 0) & (image != 1)
         if grey.any():
             raise ValueError(
-                f"expected binary images, with pixels 0 and 1 only, but one is {image[grey][0]:.3g}. "
-                "A Bernoulli likelihood is a distribution over 0 and 1; on grey pixels it is none, "
-                "and its values cannot be compared (notebook 1). Binarize the images, for example "
-                'with vaelib.binarization.threshold, or with protocol="dynamic" in train'
+                "expected binary images, with pixels 0 and 1 only, but one is "
+                f"{image[grey][0]:.3g}. A Bernoulli likelihood is a distribution over 0 and 1; on "
+                "grey pixels it is none, and its values cannot be compared (notebook 1). Binarize "
+                'the images, say with vaelib.binarization.threshold, or train(protocol="dynamic")'
             )
 
 
