@@ -1,5 +1,4 @@
-import os
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -63,13 +62,9 @@ def test_a_cache_that_cannot_be_written_costs_time_and_a_warning(small, fresh):
     assert model.trained_steps == 60
 
 
-def test_the_command_makes_it_and_says_so_once(fresh):
-    environment = {**os.environ, "VAELIB_OFFLINE": "1", "PYTHONPATH": "", "MPLBACKEND": "agg"}
-    command = [sys.executable, "-m", "vaelib.course.demonstration"]
-    place = store.demonstration_file("glyphs")
-    place.parent.mkdir(parents=True)
-    first = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert place.is_file()
-    assert "Training a small model" in first.stderr
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "Training" not in again.stderr
+def test_the_command_makes_it_and_says_so_once(small, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "vaelib.course.demonstration")
+    for said in (True, False):
+        runpy.run_module("vaelib.course.demonstration", run_name="__main__")
+        assert store.demonstration_file("mnist").is_file()
+        assert ("Training a small model" in capsys.readouterr().err) == said
