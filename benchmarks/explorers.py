@@ -19,7 +19,7 @@ import torch
 from benchmarks.timing import facts
 from vaelib import data
 from vaelib.course import demonstration, explorers
-from vaelib.course.explorers.handwriting import enlarged
+from vaelib.course.explorers.sketch import enlarged
 
 RESULTS = Path(__file__).with_suffix(".json")
 AIM = 40.0  # milliseconds at the 95th percentile

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from vaelib import data, vae
 from vaelib.binarization import threshold
 from vaelib.course import results
-from vaelib.course.post import Penalised, wrong_elbo, wrong_kl
+from vaelib.course.blog_post import Penalised, wrong_elbo, wrong_kl
 from vaelib.data.files import written_whole
 from vaelib.elbo import elbo
 from vaelib.evaluation import mean_terms

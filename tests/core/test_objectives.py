@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from vaelib import vae
-from vaelib.course.post import Penalised
+from vaelib.course.blog_post import Penalised
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import elbo, kl, log_mean_exp, log_ratio
 from vaelib.encoder import Gaussian, reparameterize

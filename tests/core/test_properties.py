@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from vaelib import binarization, elbo, encoder, evaluation, sampling, vae
-from vaelib.course import post
+from vaelib.course import blog_post
 from vaelib.decoder import log_likelihood
 
 U32, U64 = 2.0**-24, 2.0**-53
@@ -272,4 +272,4 @@ class TestTraining:
     @given(st.lists(arrays(-9.0, 9.0), min_size=1, max_size=4))
     def test_the_sum_of_squares_is_that_of_all_values_together(self, parts):
         together = torch.cat([part.flatten() for part in parts])
-        torch.testing.assert_close(post.sum_of_squares(parts), together @ together)
+        torch.testing.assert_close(blog_post.sum_of_squares(parts), together @ together)

@@ -15,7 +15,7 @@ from jupyter_client.manager import start_new_kernel
 from watching import each_epoch, each_step
 
 from vaelib import checkpoint, vae
-from vaelib.course.post import Penalised
+from vaelib.course.blog_post import Penalised
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.evaluation import evaluate
 from vaelib.guard import NonFiniteError, interruptible
@@ -94,14 +94,14 @@ class TestResume:
         script = f"""
             import sys, torch
             from vaelib import training, vae
-            from vaelib.course import post
+            from vaelib.course import blog_post
             pixels = torch.randint(0, 256, (60, 784), generator=torch.Generator().manual_seed(0))
             pixels, epochs = pixels.to(torch.uint8), int(sys.argv[1])
             generator = torch.Generator().manual_seed(0)
             model = vae.dense(hidden=20, latent=2, generator=generator)
             training.train(model, pixels, epochs=epochs, test_images=pixels[:9], batch_size=16,
                            generator=generator, protocol="dynamic",
-                           objective=post.Penalised(0.01),
+                           objective=blog_post.Penalised(0.01),
                            save_to={str(tmp_path / "run.safetensors")!r},
                            resume={str(tmp_path / "run.safetensors")!r})
         """

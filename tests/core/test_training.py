@@ -9,7 +9,7 @@ from watching import each_step
 
 from vaelib import vae
 from vaelib.binarization import dynamic, intensity, threshold
-from vaelib.course.post import Penalised, sum_of_squares
+from vaelib.course.blog_post import Penalised, sum_of_squares
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize

@@ -329,7 +329,7 @@ def same_kl(lesson):
 
 
 def same_wrong_kl(lesson):
-    from benchmarks.objectives import wrong_kl
+    from vaelib.course.blog_post import wrong_kl
 
     posterior = encoder.Gaussian(*torch.randn(2, 9, 5))
     assert torch.equal(lesson(posterior), wrong_kl(posterior))

@@ -4,6 +4,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
@@ -43,9 +44,44 @@ def test_a_sheet_needs_images_and_columns(shape, columns):
         plotting.montage(torch.zeros(shape), columns)
 
 
-def test_images_that_are_not_square_are_refused():
-    with pytest.raises(ValueError, match="square images, got 10 pixels"):
-        plotting.montage(torch.zeros(2, 10))
+@pytest.mark.parametrize("draw", ["montage", "show_images", "show_rows", "save_images"])
+class TestShapes:
+    """Each function draws square and other images, or says which shape it needs."""
+
+    def drawn(self, draw, images, tmp_path, **shape):
+        """The values that a function drew in one row."""
+        if draw == "save_images":
+            picture = imread(plotting.save_images(images, tmp_path / "a.png", **shape))
+            return 1 - picture[1::3, 1::3, 0]
+        if draw == "show_rows":
+            figure = plotting.show_rows({"one": images, "two": 1 - images}, **shape)
+            return figure.axes[0].images[0].get_array()
+        made = getattr(plotting, draw)(images, **shape)
+        return made if draw == "montage" else made.images[0].get_array()
+
+    @pytest.mark.parametrize(("shape", "size"), [(None, (32, 32)), ((20, 30), (20, 30))])
+    def test_each_image_is_drawn_in_its_shape(self, draw, shape, size, tmp_path, generator):
+        images = torch.rand(3, size[0] * size[1], generator=generator)
+        sheet = self.drawn(draw, images, tmp_path, shape=shape)
+        assert sheet.shape == (size[0], 3 * size[1] + 4)
+        for i, image in enumerate(images):
+            left = i * (size[1] + 2)
+            found = np.asarray(sheet[:, left : left + size[1]])
+            assert np.abs(found - image.view(size).numpy()).max() < 0.01
+
+    def test_images_that_are_not_square_need_a_shape(self, draw, tmp_path):
+        with pytest.raises(ValueError, match=r"got 10 pixels each.*give shape=\(height, width\)"):
+            self.drawn(draw, torch.zeros(2, 10), tmp_path)
+        with pytest.raises(ValueError, match=r"shape=\(3, 4\) holds 12 pixels.*image has 10"):
+            self.drawn(draw, torch.zeros(2, 10), tmp_path, shape=(3, 4))
+
+
+def test_rows_of_any_shape_have_room_for_their_images():
+    tall, flat = (
+        plotting.show_rows({"one": torch.zeros(3, 600)}, shape=shape).get_figheight()
+        for shape in ((30, 20), (20, 30))
+    )
+    assert (tall - 0.49) / (flat - 0.49) == pytest.approx(30 / 64 / (20 / 94))
 
 
 def test_the_strip_shows_ink_dark_on_white(tmp_path):
@@ -93,6 +129,10 @@ def test_the_architecture_names_its_sizes():
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count("784") == texts.count("500") == 2
     assert "2 × 5" in texts
+    small = plotting.draw_architecture(pixels=600, hidden=2000, latent=2).axes[0]
+    texts = [text.get_text() for text in small.texts]
+    assert texts.count("600") == texts.count("2000") == 2
+    assert all(abs(y) < 1.2 for line in small.lines for y in line.get_ydata()), "in the picture"
 
 
 def contrast(colour, opacity=1.0):

@@ -23,13 +23,14 @@ from vaelib import checkpoint, data, sampling
 from vaelib.binarization import threshold
 from vaelib.course import demonstration
 from vaelib.course.explorers import (
-    binarization,
-    decoder,
-    elbo,
-    encoder,
-    evaluation,
-    handwriting,
-    latent,
+    cloud,
+    coins,
+    decoding,
+    divergence,
+    gap,
+    latent_map,
+    sketch,
+    weights,
 )
 from vaelib.course.explorers.shell import View
 from vaelib.course.handwriting import as_mnist
@@ -98,7 +99,7 @@ def again(settings: Settings) -> Settings:
 
 def binarized(settings: Settings) -> View:
     level = settings["threshold (intensity)"]
-    return binarization.view(digit(settings), level=level, tossed=settings[TOSS])
+    return coins.view_binarized(digit(settings), level=level, tossed=settings[TOSS])
 
 
 CLOUD = {
@@ -113,7 +114,7 @@ CLOUD = {
 
 
 def clouded(settings: Settings) -> View:
-    return encoder.view(**{name: settings[label] for label, name in CLOUD.items()})
+    return cloud.view_gradient(**{name: settings[label] for label, name in CLOUD.items()})
 
 
 def first_noise(settings: Settings) -> Settings:
@@ -124,11 +125,11 @@ def first_noise(settings: Settings) -> Settings:
 def decoded(settings: Settings) -> View:
     code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
     image = threshold(digit(settings))
-    return decoder.view(demonstrated(), image, code, tossed=settings[TOSS])
+    return decoding.view_decoded(demonstrated(), image, code, tossed=settings[TOSS])
 
 
 def encoded(settings: Settings) -> Settings:
-    code = decoder.mean_code(demonstrated(), threshold(digit(settings)))
+    code = decoding.mean_code(demonstrated(), threshold(digit(settings)))
     return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
 
 
@@ -142,11 +143,11 @@ def guess(settings: Settings) -> dict[str, float]:
 
 
 def bounded(settings: Settings) -> View:
-    return elbo.view_bound(*toy(), **guess(settings))
+    return gap.view_bound(*toy(), **guess(settings))
 
 
 def best(settings: Settings) -> Settings:
-    mean, log_std = elbo.best_gaussian(*toy())
+    mean, log_std = gap.best_gaussian(*toy())
     return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
 
 
@@ -154,7 +155,7 @@ DOUBLINGS, DRAW = "codes k (log₂)", "Draw again"
 
 
 def estimated(settings: Settings) -> View:
-    return evaluation.view(
+    return weights.view_estimate(
         *toy(), doublings=settings[DOUBLINGS], drawn=settings.get(DRAW, 1), **guess(settings)
     )
 
@@ -164,7 +165,7 @@ def drawn_again(settings: Settings) -> Settings:
 
 
 def diverged(settings: Settings) -> View:
-    return elbo.view_divergence(**guess(settings))
+    return divergence.view_divergence(**guess(settings))
 
 
 def equal(settings: Settings) -> Settings:
@@ -411,7 +412,7 @@ def walked(sheet: Sheet, settings: Settings) -> View:
     ends = codes_of(vae, settings["from digit (index)"], settings["to digit (index)"])
     axes = tuple(int(settings[f"{way} (latent axis)"][1:]) - 1 for way in ("across", "up"))
     along = float(settings["along the line (0 to 1)"])
-    return latent.view(vae, ends, along=along, axes=axes, point=tuple(settings["pad"]))
+    return latent_map.view_walk(vae, ends, along=along, axes=axes, point=tuple(settings["pad"]))
 
 
 def walk(sheet: Sheet) -> None:
@@ -480,36 +481,36 @@ DRAWN = {
 
 
 @cache
-def gallery(app: str) -> handwriting.Gallery:
-    return handwriting.gallery(trained(app), held_out().images, held_out().labels)
+def gallery(app: str) -> sketch.Gallery:
+    return sketch.gallery(trained(app), held_out().images, held_out().labels)
 
 
 def drawing(sheet: Sheet) -> None:
     """A digit drawn by mouse is rebuilt as one that test digits of its kind look like."""
     screen = sheet.explorer("draw")
     vae, tests = trained(sheet.app), gallery(sheet.app)
-    blank = torch.zeros(handwriting.SIDE, handwriting.SIDE)
-    expect(screen, handwriting.view(vae, tests, blank))
+    blank = torch.zeros(sketch.SIDE, sketch.SIDE)
+    expect(screen, sketch.view_drawing(vae, tests, blank))
     layout = screen.layout()
     images = threshold(held_out().images)
     for number, lines in DRAWN.items():
         for line in lines:
             screen.trace(line)
         # a byte a pixel is what the page sends
-        ink = (255 * torch.from_numpy(screen.ink(handwriting.SIDE))).round().float() / 255
-        expect(screen, handwriting.view(vae, tests, ink))
+        ink = (255 * torch.from_numpy(screen.ink(sketch.SIDE))).round().float() / 255
+        expect(screen, sketch.view_drawing(vae, tests, ink))
         assert f"labelled {', '.join([str(number)] * 3)}" in screen.words
         with torch.no_grad():
             code = vae.encoder(threshold(as_mnist(ink))[None]).mean
         near = torch.cdist(sampling.decode(vae, code), images)[0].topk(5, largest=False).indices
         assert (held_out().labels[near] == number).sum() >= 4
         screen.click("Clear")
-        expect(screen, handwriting.view(vae, tests, blank))
+        expect(screen, sketch.view_drawing(vae, tests, blank))
     assert screen.layout() == layout
     screen.click("Use a test digit")
     assert soon(lambda: "nearest test digits" in screen.words)
     screen.click(RESET)
-    expect(screen, handwriting.view(vae, tests, blank))
+    expect(screen, sketch.view_drawing(vae, tests, blank))
 
 
 MOVES = {"jupyterlab": (keyboard, mouse, burst), "notebook": (keyboard, mouse)}

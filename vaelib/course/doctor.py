@@ -1,7 +1,7 @@
-"""Is this machine ready for the course? A line for each thing, OK or FAIL, and what to do.
+"""Is this machine ready for the course? One line for each check, OK or FAIL, and what to do.
 
-`python -m vaelib doctor` prints the whole; it is also what to paste when asking for help, so it
-names versions and sizes, and writes the home folder as ~.
+`python -m vaelib doctor` prints the report. People paste it when they ask for help, so it names
+versions and sizes and writes the home folder as ~.
 """
 
 import math
@@ -14,18 +14,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from vaelib import __version__  # all else is imported where it is looked at: it may be missing
+from vaelib import __version__  # everything else is imported where it is checked: it may be missing
 
 OLDEST_PYTHON = (3, 10)
 ENOUGH_MEMORY = 2e9  # bytes; no notebook's kernel takes more than 1.5 GB
-SLOW = 2000  # images a second, below which the course's times do not hold at all
+SLOW = 2000  # images a second; below it the course takes far longer than it says
 STEPS, BATCH = 10, 100
 CGROUPS = Path("/sys/fs/cgroup")
 LIMITS = (CGROUPS / "memory.max", CGROUPS / "memory" / "memory.limit_in_bytes")  # version 2, 1
 
 
 class Finding(NamedTuple):
-    """What was found about one thing, and, if it must be mended, how; `advice` is empty if not."""
+    """What was found about one thing, and how to fix it; `advice` is empty if all is well."""
 
     about: str
     found: str
@@ -37,39 +37,41 @@ class Finding(NamedTuple):
 
 
 def python() -> Finding:
-    """The Python that runs against the oldest that is supported."""
+    """The running Python, compared with the oldest that is supported."""
     found = f"{platform.python_version()} ({platform.python_implementation()})"
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return Finding("Python", found)
     wanted = ".".join(map(str, OLDEST_PYTHON))
-    return Finding("Python", found, f"install Python {wanted} or newer, and set up again with it")
+    return Finding(
+        "Python", found, f"install Python {wanted} or newer, then set up the course again with it"
+    )
 
 
 def requirements(installed: Callable[[str], str] = metadata.version) -> Iterator[Finding]:
-    """Each requirement of the package against what is installed."""
+    """Each requirement of the package, compared with what is installed."""
     from packaging.requirements import Requirement
 
     for text in metadata.requires("vaelib") or ():
         wanted = Requirement(text)
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
-        mend = f'python -m pip install "{wanted.name}{wanted.specifier}"'
+        fix = f'python -m pip install "{wanted.name}{wanted.specifier}"'
         try:
             version = installed(wanted.name)
         except metadata.PackageNotFoundError:
-            yield Finding("package", f"{wanted.name} is not installed", mend)
+            yield Finding("package", f"{wanted.name} is not installed", fix)
             continue
         found = f"{wanted.name} {version}"
         if wanted.specifier.contains(version, prereleases=True):
             yield Finding("package", found)
         else:
-            yield Finding("package", f"{found}, needed {wanted.specifier}", mend)
+            yield Finding("package", f"{found}, needed {wanted.specifier}", fix)
 
 
 def memory(limits: Iterable[Path] = LIMITS) -> Finding:
-    """The memory that is free, here or in this container, against what the largest notebook takes.
+    """The free memory of this machine or container, compared with what the largest notebook needs.
 
-    `limits` are the files in which Linux says what a container, such as a hub's, may use.
+    `limits` are the files in which Linux states how much a container, such as a hub's, may use.
     """
     import psutil
 
@@ -95,19 +97,19 @@ def _limit(path: Path) -> float:
 
 
 def threads() -> Finding:
-    """PyTorch's threads against the cores that this process may use."""
+    """PyTorch's threads, compared with the cores that this process may use."""
     import torch
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     used = torch.get_num_threads()
-    found = f"PyTorch uses {used}, the machine has {usable} for this process"
+    found = f"PyTorch uses {used}, and this process may use {usable} cores"
     if used <= usable:
         return Finding("threads", found)
     return Finding(
         "threads",
         found,
-        f"more threads than cores wait for one another: set OMP_NUM_THREADS={usable} before "
-        "Jupyter starts",
+        "with more threads than cores, they wait for each other: set "
+        f"OMP_NUM_THREADS={usable} before Jupyter starts",
     )
 
 
@@ -115,19 +117,19 @@ def kernel() -> Finding:
     """Whether the kernel that the notebooks ask for, python3, is this Python."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-    mend = "python -m ipykernel install --sys-prefix --name python3"
+    fix = "python -m ipykernel install --sys-prefix --name python3"
     try:
         command = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
-        return Finding("kernel", "python3 is not there", mend)
+        return Finding("kernel", "there is no kernel python3", fix)
     here = Path(sys.executable).parent  # not resolved: all environments link to one Python
     if command in ("python", "python3") or Path(command).parent == here:
         return Finding("kernel", "python3 is this Python")
-    return Finding("kernel", f"python3 is another Python, {_short(command)}", mend)
+    return Finding("kernel", f"python3 is another Python, {_short(command)}", fix)
 
 
 def data() -> Finding:
-    """Where the data set is that notebooks will load, and whether it is what was published."""
+    """Where the data set is that notebooks load, and whether its files are those published."""
     from vaelib.data import catalogue, store, verification
 
     name = os.environ.get("VAELIB_DATASET") or catalogue.DEFAULT
@@ -140,10 +142,10 @@ def data() -> Finding:
         searched.append(f"{_short(store.cache_folder())} (the cache)")
         return Finding(
             "data",
-            f"{name} is not in {' nor in '.join(searched)}; a notebook would try to get it, and "
-            "else draw digits itself",
-            f"where there is a network: python -m vaelib data prefetch {name}; or set "
-            f"VAELIB_DATA to a folder that has it.{_short(store.deeper(name))}",
+            f"{name} is not in {' nor in '.join(searched)}; a notebook will try to download it, "
+            "and if that fails, draw digits of its own",
+            f"with a network, run: python -m vaelib data prefetch {name}; or set VAELIB_DATA to a "
+            f"folder that has it.{_short(store.deeper(name))}",
         )
     problems = [problem for _, _, problem in verification.inspect(name, root) if problem]
     if problems:
@@ -155,7 +157,7 @@ def data() -> Finding:
 def training() -> Finding:
     """Ten steps of the blog post's model on random images, timed."""
     import torch
-    import torchvision  # noqa: F401  (not used, but a torch that does not fit it stops the course)
+    import torchvision  # noqa: F401  (not used here, but one that does not fit torch stops the course)
 
     from vaelib import vae
     from vaelib.training import train
@@ -168,14 +170,18 @@ def training() -> Finding:
         loss = -train(model, images, epochs=1, generator=generator).train.bound.item()
         speed = len(images) / (time.perf_counter() - start)
     except Exception as error:
-        return Finding("training", f"{type(error).__name__}: {error}", "ask, with this whole text")
+        return Finding(
+            "training",
+            f"{type(error).__name__}: {error}",
+            "ask for help, and paste this whole report",
+        )
     found = f"{STEPS} steps, {speed:,.0f} images a second, loss {loss:.0f} nats"
     if speed >= SLOW:
         return Finding("training", found)
     return Finding(
         "training",
         found,
-        "very slow: close other programs, and plug the laptop in; or ask for help",
+        "very slow: close other programs, plug in the laptop, or ask for help",
     )
 
 
@@ -185,22 +191,22 @@ def _short(path: str | Path) -> str:
 
 
 def findings() -> Iterator[Finding]:
-    """All of them, in the order in which they are printed."""
+    """The results of all checks, in the order in which they are printed."""
     yield python()
     for examine in (requirements, memory, threads, kernel, data, training):
         try:
             found = examine()
             yield from [found] if isinstance(found, Finding) else found
-        except Exception as error:  # whatever it is, the other lines are still wanted
+        except Exception as error:  # whatever it is, the other checks still run
             yield Finding(
                 examine.__name__,
                 f"{type(error).__name__}: {error}",
-                "is the environment of the course active, and all of it installed there?",
+                "activate the environment of the course, and install everything in it",
             )
 
 
 def main() -> int:
-    """Print what was found; 1 if anything must be mended, else 0."""
+    """Print the results of all checks; return 1 if any failed, else 0."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a Windows pipe may lack the arrow
     print(f"vaelib {__version__} on {platform.platform()}")
@@ -209,7 +215,9 @@ def main() -> int:
         print(finding, flush=True)
         failed += bool(finding.advice)
     if failed:
-        print(f"{failed} to mend; the lines after → say how. Asking for help? Paste all of this.")
+        print(
+            f"{failed} to fix: the lines after → say how. If you ask for help, paste all of this."
+        )
     else:
         print("All is well. Start with notebooks/01_binarization.ipynb.")
     return int(failed > 0)

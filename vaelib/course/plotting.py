@@ -1,5 +1,6 @@
 """Every figure that the notebooks share. Plots know arrays, not models."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,28 +44,49 @@ def style() -> None:
     plt.rcParams.update(STYLE)
 
 
-def montage(
-    images: Float[Tensor, "image pixel"], columns: int = 10, margin: int = 2
-) -> Float[np.ndarray, "height width"]:
-    """Square images laid out row by row in one array, `margin` blank pixels between them.
+def image_shape(pixels: int, shape: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Height and width of an image of so many pixels: `shape`, or by default a square.
 
-    Raises ValueError unless there is an image, a column, and the images are square.
+    Raises ValueError unless the pixels fill `shape`, or a square.
+    """
+    height, width = shape or (math.isqrt(pixels),) * 2
+    if height * width == pixels:
+        return height, width
+    if shape:
+        raise ValueError(
+            f"shape={(height, width)} holds {height * width} pixels, but each image has {pixels}"
+        )
+    raise ValueError(
+        f"expected square images, got {pixels} pixels each; if they are not square, give "
+        "shape=(height, width)"
+    )
+
+
+def montage(
+    images: Float[Tensor, "image pixel"],
+    columns: int = 10,
+    margin: int = 2,
+    *,
+    shape: tuple[int, int] | None = None,
+) -> Float[np.ndarray, "height width"]:
+    """Images laid out row by row in one array, `margin` blank pixels between them.
+
+    `shape` is the height and width of each image; without it they are square. Raises ValueError
+    unless there are an image and a column, and as `image_shape` does.
     """
     if images.ndim != 2 or not len(images) or columns < 1:
         raise ValueError(
             f"expected images of shape (image, pixel) and at least one column, "
             f"got {tuple(images.shape)} and {columns}"
         )
-    count, side = len(images), round(images.shape[1] ** 0.5)
-    if side * side != images.shape[1]:
-        raise ValueError(f"expected square images, got {images.shape[1]} pixels a row")
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    cell = side + margin
-    sheet = np.zeros((rows * cell - margin, columns * cell - margin), np.float32)
-    for i, image in enumerate(images.detach().cpu().numpy().reshape(count, side, side)):
-        top, left = i // columns * cell, i % columns * cell
-        sheet[top : top + side, left : left + side] = image
+    high, wide = image_shape(images.shape[1], shape)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    down, across = high + margin, wide + margin
+    sheet = np.zeros((rows * down - margin, columns * across - margin), np.float32)
+    for i, image in enumerate(images.detach().cpu().numpy().reshape(-1, high, wide)):
+        top, left = i // columns * down, i % columns * across
+        sheet[top : top + high, left : left + wide] = image
     return sheet
 
 
@@ -74,44 +96,64 @@ def show_images(
     columns: int = 10,
     title: str = "",
     axes: Axes | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> Axes:
-    """Draw images of intensities in [0, 1], ink dark, in rows of `columns`."""
-    sheet = montage(images, columns)
+    """Draw images of intensities in [0, 1], ink dark, in rows of `columns`.
+
+    `shape` is the height and width of each image; without it they are square.
+    """
+    sheet = montage(images, columns, shape=shape)
     if axes is None:
         width = min(0.8 * min(columns, len(images)), 9.6)
         height = width * sheet.shape[0] / sheet.shape[1] + (0.35 if title else 0)
         axes = plt.figure(figsize=(width, height)).add_subplot()
-    axes.imshow(sheet, vmin=0, vmax=1, interpolation="nearest")
-    axes.set(title=title, xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+    _show_sheet(axes, sheet)
+    axes.set(title=title)
     return axes
 
 
-def show_rows(rows: Mapping[str, Float[Tensor, "image pixel"]], *, title: str = "") -> Figure:
-    """Draw one named row of images under another, so that columns can be compared."""
-    sheets = {name: montage(images, len(images)) for name, images in rows.items()}
-    widest = max(sheet.shape[1] for sheet in sheets.values())
-    height = 8.2 * 28 / widest + 0.04
+def show_rows(
+    rows: Mapping[str, Float[Tensor, "image pixel"]],
+    *,
+    title: str = "",
+    shape: tuple[int, int] | None = None,
+) -> Figure:
+    """Draw one named row of images under another, so that columns can be compared.
+
+    `shape` is the height and width of each image; without it they are square.
+    """
+    sheets = {name: montage(images, len(images), shape=shape) for name, images in rows.items()}
+    tallest, widest = np.max([sheet.shape for sheet in sheets.values()], axis=0)
+    height = 8.2 * tallest / widest + 0.04
     figure, axes = plt.subplots(len(rows), figsize=(9.2, height * len(rows) + 0.45), squeeze=False)
     for ax, (name, sheet) in zip(axes[:, 0], sheets.items(), strict=True):
-        ax.imshow(sheet, vmin=0, vmax=1, interpolation="nearest")
-        ax.set(xticks=[], yticks=[])
+        _show_sheet(ax, sheet)
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
-        ax.spines[:].set_visible(False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
 
 
+def _show_sheet(axes: Axes, sheet: Float[np.ndarray, "height width"]) -> None:
+    axes.imshow(sheet, vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
 def save_images(
-    images: Float[Tensor, "image pixel"], path: str | Path, *, columns: int = 10
+    images: Float[Tensor, "image pixel"],
+    path: str | Path,
+    *,
+    columns: int = 10,
+    shape: tuple[int, int] | None = None,
 ) -> Path:
     """Write images in rows of `columns` as one PNG, ink dark on white, and return its path.
 
-    Ten columns and ten images make the strip that the blog post calls `sample.png`.
+    Ten columns and ten images make the strip that the blog post calls `sample.png`. `shape` is
+    the height and width of each image; without it they are square.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet = montage(images, columns).repeat(3, 0).repeat(3, 1)
+    sheet = montage(images, columns, shape=shape).repeat(3, 0).repeat(3, 1)
     plt.imsave(path, sheet, cmap="gray_r", vmin=0, vmax=1)
     return path
 
@@ -159,7 +201,8 @@ def draw_architecture(pixels: int = 784, hidden: int = 500, latent: int = 5) -> 
     figure, axes = plt.subplots(figsize=(9.2, 3.6))
     layers = [(0.0, pixels), (1.6, hidden), (3.2, latent), (4.4, latent), (6.0, hidden)]
     layers.append((7.6, pixels))
-    height = {size: 0.1 + 0.95 * (size / pixels) ** 0.5 for _, size in layers}
+    largest = max(size for _, size in layers)
+    height = {size: 0.1 + 0.95 * (size / largest) ** 0.5 for _, size in layers}
     for (left, a), (right, b), colour, text in zip(
         layers, layers[1:], (BLUE, BLUE, GREY, ORANGE, ORANGE),
         ("tanh", "two heads", "+ σ·ε", "tanh", "logits"), strict=False,

@@ -193,7 +193,7 @@ def test_sliders_have_labels_and_follow_the_hand(build):
     assert control.continuous_update
 
 
-def test_two_thousand_moves_leave_memory_flat():
+def test_memory_stays_flat_over_many_moves():
     turned = explorer()
     control = turned.controls["level"]
 
@@ -205,11 +205,11 @@ def test_two_thousand_moves_leave_memory_flat():
 
     tracemalloc.start()
     try:
-        before = move(300)
-        after = move(2000)
+        before = move(100)
+        after = move(300)
     finally:
         tracemalloc.stop()
-    assert after - before < 300_000
+    assert after - before < 60_000
 
 
 def test_no_pixels_outlive_their_picture_until_garbage_is_collected():
@@ -228,7 +228,7 @@ def test_no_pixels_outlive_their_picture_until_garbage_is_collected():
     gc.disable()
     try:
         before = draw(1)
-        after = draw(40)
+        after = draw(20)
     finally:
         gc.enable()
-    assert after - before < 40e6
+    assert after - before < 20e6

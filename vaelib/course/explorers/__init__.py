@@ -1,14 +1,15 @@
 """Turn it and see: an explorer for each idea, over functions that need no widget."""
 
-from vaelib.course.explorers.binarization import binarize
-from vaelib.course.explorers.decoder import decode
-from vaelib.course.explorers.elbo import bound, diverge
-from vaelib.course.explorers.encoder import encode
-from vaelib.course.explorers.evaluation import estimate
-from vaelib.course.explorers.handwriting import draw
-from vaelib.course.explorers.latent import walk
+from vaelib.course.explorers.cloud import encode
+from vaelib.course.explorers.coins import binarize
+from vaelib.course.explorers.decoding import decode
+from vaelib.course.explorers.divergence import diverge
+from vaelib.course.explorers.gap import bound
+from vaelib.course.explorers.latent_map import walk
+from vaelib.course.explorers.live import train_live
 from vaelib.course.explorers.shell import Explorer, View, strip
-from vaelib.course.explorers.training import train_live
+from vaelib.course.explorers.sketch import draw
+from vaelib.course.explorers.weights import estimate
 
 __all__ = [
     "Explorer",

@@ -1,11 +1,10 @@
 """What every explorer is made of: controls, and a picture that a pure function of them draws.
 
 An explorer adds nothing to its `view`, a function from settings to a `View`: it moves the
-settings, shows what the function gives, and can be left out by whoever reads a printed page.
+settings, shows what the function gives, and can be left out on a printed page.
 """
 
 import io
-import math
 import struct
 import threading
 import zlib
@@ -145,18 +144,31 @@ class Digit(NamedTuple):
     colours: str = "gray_r"
 
 
-def digit_row(figure: Picture, left: Number, bottom: Number, side: Number, *digits: Digit) -> None:
-    """Square images side by side, framed, each with its title above; sizes in inches."""
-    size = math.isqrt(len(digits[0].image))
-    grid = round(side * figure.dpi / size)
+def digit_row(
+    figure: Picture,
+    left: Number,
+    bottom: Number,
+    side: Number,
+    *digits: Digit,
+    shape: tuple[int, int] | None = None,
+) -> None:
+    """Images side by side, framed, each with its title above.
+
+    Each is as large as fits into a square of `side` inches, by a whole multiple of its pixels if
+    there is room for one. `shape` is height and width in pixels; without it images are square.
+    """
+    high, wide = plotting.image_shape(len(digits[0].image), shape)
+    scale = side * figure.dpi / max(high, wide)
+    scale = int(scale) or scale
+    size = round(scale * wide), round(scale * high)
     for image, title, most, colours in digits:
-        level = (image.reshape(size, size).numpy() / most).clip(0, 1)
+        level = (image.reshape(high, wide).numpy() / most).clip(0, 1)
         paint = _colour_table(colours)[(level * 255).round().astype(np.uint8)]
-        sheet = paint.repeat(grid, 0).repeat(grid, 1)
+        sheet = np.array(PIL.Image.fromarray(paint).resize(size, PIL.Image.Resampling.BOX))
         sheet[[0, -1]] = sheet[:, [0, -1]] = 0xBB
         figure.lay(sheet, left, bottom)
-        figure.title(title, left, bottom + size * grid / figure.dpi + 0.08)
-        left += size * grid / figure.dpi + GAP
+        figure.title(title, left, bottom + size[1] / figure.dpi + 0.08)
+        left += max(size) / figure.dpi + GAP
 
 
 @cache
@@ -183,7 +195,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def strip(*views: View) -> Image:
-    """Pictures of several settings one below another: the explorer for who only reads."""
+    """Pictures of several settings one below another: the explorer for anyone who only reads."""
     file = io.BytesIO()
     sheet = np.concatenate([view.figure.pixels() for view in views])
     PIL.Image.fromarray(sheet).quantize(64).save(file, "png", optimize=True)

@@ -28,27 +28,36 @@ from vaelib.sampling import decode
 from vaelib.training import Report, train
 
 PLACE = (0.75, 0.55, 2.75, 2.1)  # of the curve, in inches
-LOW, HIGH = 80.0, 240.0  # nats per image, the frame of the curve
+LOW, HIGH = 80.0, 240.0  # nats per image of 784 pixels, the frame of the curve
 ACROSS, DOWN = 5, 4  # digits drawn from the prior
 BATCH = 100
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
 SPOKEN = 0.3  # seconds between two words on how far an epoch is
 
 
-class Stopped(Exception):  # noqa: N818 (a wish, not a fault)
+class Stopped(Exception):  # noqa: N818 (a wish, not an error)
     """The stop button was pressed."""
 
 
-def view(
-    loss: Float[Tensor, " epoch"], digits: Float[Tensor, "digit pixel"], *, epochs: int
+def view_training(
+    loss: Float[Tensor, " epoch"],
+    digits: Float[Tensor, "digit pixel"],
+    *,
+    epochs: int,
+    shape: tuple[int, int] | None = None,
 ) -> View:
-    """−ELBO of test images after each epoch so far, and what twenty fixed codes decode to now."""
-    figure = Picture(3.0, ground=_ground(epochs))
-    axes = panel(figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=(LOW, HIGH))
-    shown = loss.clamp(LOW, HIGH)
+    """−ELBO of test images after each epoch so far, and what twenty fixed codes decode to now.
+
+    `shape` is the digits' height and width; without it they are square.
+    """
+    low, high = frame = _frame(digits.shape[1])
+    figure = Picture(3.0, ground=_ground(epochs, frame))
+    axes = panel(figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=frame)
+    shown = loss.clamp(low, high)
     axes.plot(range(1, len(loss) + 1), shown, "o-", color=plotting.BLUE, ms=5, clip_on=False)
     for row, some in enumerate(digits.split(ACROSS)):
-        digit_row(figure, 3.85, 0.08 + 0.67 * (DOWN - 1 - row), 0.56, *map(Digit, some))
+        bottom = 0.08 + 0.67 * (DOWN - 1 - row)
+        digit_row(figure, 3.85, bottom, 0.56, *map(Digit, some), shape=shape)
     if not len(loss):
         words = "Untrained: every code decodes to the same grey. Press <b>Train</b>."
     else:
@@ -60,12 +69,17 @@ def view(
     return View(figure, words)
 
 
+def _frame(pixels: int) -> tuple[float, float]:
+    """Nats per image between which the curve is drawn: more pixels cost more."""
+    return LOW * pixels / 784, HIGH * pixels / 784
+
+
 @cache
-def _ground(epochs: int) -> np.ndarray:
+def _ground(epochs: int, frame: tuple[float, float]) -> np.ndarray:
     figure = Picture(3.0)
     ticks = range(1, epochs + 1, -(-epochs // 10))
     panel(
-        figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=(LOW, HIGH), bare=False, xticks=ticks,
+        figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=frame, bare=False, xticks=ticks,
         xlabel="epoch", ylabel="test −ELBO in nats per image", title="how good it is",
     ).grid(axis="y", color="#dddddd", lw=0.8)  # fmt: skip
     figure.title("what it draws, from 20 fixed codes", 3.85, 2.73)
@@ -79,9 +93,12 @@ class Training(Stage):
     """
 
     def __init__(
-        self, images: UInt8[Tensor, "image pixel"], test_images: UInt8[Tensor, "test pixel"]
+        self,
+        images: UInt8[Tensor, "image pixel"],
+        test_images: UInt8[Tensor, "test pixel"],
+        shape: tuple[int, int] | None = None,
     ) -> None:
-        self.images, self.test_images = images, test_images
+        self.images, self.test_images, self.shape = images, test_images, shape
         self.history: History | None = None
         self._stop, self._thread = threading.Event(), None
         counts = [count for count in (1000, 5000, 15_000) if count < len(images)]
@@ -199,11 +216,13 @@ class Training(Stage):
 
     def _fresh(self, latent: int) -> tuple[vae.VAE, Generator]:
         generator = Generator().manual_seed(0)
-        return vae.dense(latent=latent, generator=generator), generator
+        pixels = self.images.shape[1]
+        return vae.dense(pixels=pixels, latent=latent, generator=generator), generator
 
     def _show(self, loss: Tensor, settings: dict) -> None:
         codes = torch.randn(ACROSS * DOWN, self.model.latent, generator=Generator().manual_seed(1))
-        self.show(view(loss, decode(self.model, codes), epochs=settings["epochs"]))
+        digits, epochs = decode(self.model, codes), settings["epochs"]
+        self.show(view_training(loss, digits, epochs=epochs, shape=self.shape))
 
     def _busy(self, busy: bool) -> None:
         self.buttons["Train"].disabled = busy
@@ -211,10 +230,14 @@ class Training(Stage):
 
 
 def train_live(
-    images: UInt8[Tensor, "image pixel"], test_images: UInt8[Tensor, "test pixel"]
+    images: UInt8[Tensor, "image pixel"],
+    test_images: UInt8[Tensor, "test pixel"],
+    *,
+    shape: tuple[int, int] | None = None,
 ) -> Training:
     """Train the blog post's network by settings of one's own, and watch it draw.
 
-    After each epoch it is scored on the first 2,000 `test_images`.
+    After each epoch it is evaluated on the first 2,000 `test_images`. `shape` is the height and
+    width of each image; without it they are square.
     """
-    return Training(images, test_images[:2000])
+    return Training(images, test_images[:2000], shape)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from vaelib.course import plotting
-from vaelib.course.explorers.elbo import log_normal, thinned, top_for
+from vaelib.course.explorers.density import normal, thinned, top_for
 from vaelib.course.explorers.plane import Plane, clear, tidy
 from vaelib.course.explorers.shell import (
     Again,
@@ -39,7 +39,7 @@ HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # share that fil
 MODEL, GUESS, SPREAD = plotting.GREEN, plotting.BLUE, plotting.ORANGE
 
 
-class Draw(NamedTuple):
+class WeightedCodes(NamedTuple):
     """Codes that were drawn from q, with their log importance weights, log p(x, z) − log q(z)."""
 
     code: Float[Tensor, " sample"]
@@ -53,22 +53,22 @@ class Curve(NamedTuple):
     std: Float[Tensor, " doubling"]
 
 
-def draw(
+def weighted_codes(
     grid: Float[Tensor, " point"],
     log_joint: Float[Tensor, " point"],
     noise: Float[Tensor, " sample"],
     *,
     mean: Number,
     log_std: Number,
-) -> Draw:
+) -> WeightedCodes:
     """The codes that `noise` ~ N(0, 1) picks from N(mean, exp(log_std)²), and their weights.
 
     log p(x, z) is read off the grid, along straight lines between its points.
     """
-    centre, spread = (torch.tensor(x, dtype=noise.dtype) for x in (mean, log_std))
-    code = centre + spread.exp() * noise
+    q = normal(mean, log_std)
+    code = q.mean + q.stddev * noise
     joint = torch.from_numpy(np.interp(code.numpy(), grid.numpy(), log_joint.numpy()))
-    return Draw(code, joint - log_normal(code, centre, spread))
+    return WeightedCodes(code, joint - q.log_prob(code))
 
 
 def curve(log_weight: Float[Tensor, " sample"]) -> Curve:
@@ -99,7 +99,7 @@ def _noise(seed: int, count: int) -> Float[Tensor, " sample"]:
     return torch.randn(count, generator=Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def view(
+def view_estimate(
     grid: Float[Tensor, " point"],
     log_joint: Float[Tensor, " point"],
     *,
@@ -123,15 +123,17 @@ def view(
     thin, thin_joint = thinned(grid, log_joint)
     truth = torch.trapezoid(thin_joint.exp(), thin).log().item()
     at = {"mean": mean, "log_std": log_std}
-    found = draw(thin, thin_joint, _noise(drawn, 2**DOUBLINGS), **at)
-    expected = curve(draw(thin, thin_joint, _noise(0, GROUPS * 2**DOUBLINGS), **at).log_weight)
+    found = weighted_codes(thin, thin_joint, _noise(drawn, 2**DOUBLINGS), **at)
+    expected = curve(
+        weighted_codes(thin, thin_joint, _noise(0, GROUPS * 2**DOUBLINGS), **at).log_weight
+    )
     steps = np.arange(DOUBLINGS + 1)
     path = np.array([log_mean_exp(found.log_weight[: 2**step]).item() for step in steps])
     share = shares(found.log_weight[: 2**doublings])
     code = found.code[: 2**doublings].numpy()
 
     posterior = (thin_joint - truth).exp()
-    q = log_normal(thin, *(torch.tensor(x, dtype=torch.float64) for x in (mean, log_std))).exp()
+    q = normal(mean, log_std).log_prob(thin).exp()
     top = top_for(max(posterior.max().item(), q.max().item()))
     highest = min(level for level in HIGHEST if level >= share.max() or level == HIGHEST[0])
     visible = [depth for depth in DEPTHS if expected.mean[4] > truth - 0.8 * depth]
@@ -224,7 +226,7 @@ def estimate(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) 
     """
     return Explorer(
         "log p(x) from k codes",
-        lambda **settings: view(grid, log_joint, **settings),
+        lambda **settings: view_estimate(grid, log_joint, **settings),
         {
             "doublings": chooser("codes k (log₂)", DOUBLINGS + 1, 3),
             "mean": slider("μ of q", 0.0, -3, 3, 0.05, "prior σ"),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaelib.binarization import threshold
 from vaelib.course import plotting
+from vaelib.course.explorers.decoding import posterior_of
 from vaelib.course.explorers.shell import (
     WIDE,
     Digit,
@@ -27,7 +28,7 @@ from vaelib.course.explorers.shell import (
     slider,
 )
 from vaelib.sampling import decode
-from vaelib.vae import VAE, evaluating
+from vaelib.vae import VAE
 
 HERE = Path(__file__).parent
 REACH = 4.0  # standard deviations of the prior, from the map's centre to its edge
@@ -94,15 +95,19 @@ def map_of(codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]) -> 
 
 
 @plt.rc_context(plotting.STYLE)
-def view(
+def view_walk(
     vae: VAE,
     ends: Float[Tensor, "2 latent"],
     *,
     along: float = 0.5,
     axes: tuple[int, int] = (0, 1),
     point: tuple[float, float] | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> View:
-    """What lies at fraction `along` of the line between two codes; `point` replaces two values."""
+    """What lies at fraction `along` of the line between two codes; `point` replaces two values.
+
+    `shape` is the images' height and width; without it they are square.
+    """
     code = torch.lerp(ends[0], ends[1], along)
     if point is not None:
         code[list(axes)] = torch.tensor(point, dtype=code.dtype)
@@ -111,8 +116,8 @@ def view(
     figure = Picture(SIDE, WIDTH)
     values = [signed(value, 1) for value in code[:5].tolist()] + ["…"] * (len(code) > 5)
     figure.title(f"z = ({', '.join(values)})", 0.08, 2.68)
-    digit_row(figure, 0.6, 0.72, 1.95, Digit(images[0]))
-    digit_row(figure, 0.32, 0.08, 0.42, *map(Digit, images[1:]))
+    digit_row(figure, 0.6, 0.72, 1.95, Digit(images[0]), shape=shape)
+    digit_row(figure, 0.32, 0.08, 0.42, *map(Digit, images[1:]), shape=shape)
     mark = panel(figure, (0.51, 0.52, (STEPS - 1) * 0.493, 0.14), xlim=(0, 1), ylim=(-1, 1))
     mark.plot([along], [0], "v", color=plotting.ORANGE, ms=9, clip_on=False)
     across, up = (f"z{axis + 1} = <b>{signed(code[axis].item(), 2)}</b>" for axis in axes)
@@ -132,16 +137,19 @@ def median_radius(latent: int) -> float:
     return radius[torch.searchsorted(inside, 0.5)].item()
 
 
-@torch.no_grad()
 def walk(
-    vae: VAE, images: UInt8[Tensor, "image pixel"], labels: UInt8[Tensor, " image"]
+    vae: VAE,
+    images: UInt8[Tensor, "image pixel"],
+    labels: UInt8[Tensor, " image"],
+    *,
+    shape: tuple[int, int] | None = None,
 ) -> Explorer:
     """Point at two of `vae`'s latent axes, or walk from one of the first hundred images to another.
 
-    The map has the codes of the first 2,000 images.
+    The map has the codes of the first 2,000 images. `shape` is the height and width of each
+    image; without it they are square.
     """
-    with evaluating(vae):
-        codes = vae.encoder(threshold(images[:2000])).mean
+    codes = posterior_of(vae, threshold(images[:2000])).mean
     labels = labels[: len(codes)]
     count, last = min(100, len(codes)), vae.latent - 1
     options = [(f"z{i + 1}", i) for i in range(vae.latent)]
@@ -149,7 +157,7 @@ def walk(
 
     def show(start: int, end: int, along: float, across: int, up: int, point: list) -> View:
         ends = codes[[start, end]]
-        return view(vae, ends, along=along, axes=(across, up), point=tuple(point))
+        return view_walk(vae, ends, along=along, axes=(across, up), point=tuple(point), shape=shape)
 
     def on_the_line(settings: dict) -> dict[str, list[float]]:
         """The pad's point where the line is."""

@@ -16,7 +16,8 @@ from torch import Generator, Tensor
 
 from vaelib.binarization import threshold
 from vaelib.course import plotting
-from vaelib.course.explorers.latent import scatter_digits
+from vaelib.course.explorers.decoding import posterior_of
+from vaelib.course.explorers.latent_map import scatter_digits
 from vaelib.course.explorers.shell import (
     SHARPNESS,
     Digit,
@@ -27,8 +28,7 @@ from vaelib.course.explorers.shell import (
     panel,
 )
 from vaelib.course.handwriting import as_mnist
-from vaelib.elbo import elbo
-from vaelib.elbo import kl as nats
+from vaelib.elbo import elbo, kl
 from vaelib.encoder import Gaussian
 from vaelib.evaluation import evaluate
 from vaelib.sampling import decode
@@ -103,24 +103,25 @@ class Gallery(NamedTuple):
 
 @torch.no_grad()
 def gallery(
-    vae: VAE, images: UInt8[Tensor, "image 784"], labels: UInt8[Tensor, " image"]
+    vae: VAE, images: UInt8[Tensor, "image pixel"], labels: UInt8[Tensor, " image"]
 ) -> Gallery:
-    """Encode and score all `images`, and draw the map and the bars that a drawing is put on.
+    """Encode and evaluate all `images`, and draw the map and the bars that a drawing is put on.
 
-    Raises ValueError for a model with fewer than two latent dimensions, which has no map.
+    Raises ValueError for images that are not 28 × 28, because a drawing is prepared as MNIST's
+    digits were, and for a model with fewer than two latent dimensions, which has no map.
     """
+    if not vae.pixels == images.shape[1] == 784:
+        raise ValueError(
+            "this explorer needs MNIST's 28 × 28 = 784 pixels, because it prepares a drawing as "
+            f"MNIST's digits were prepared; the model has {vae.pixels:,} pixels and the images "
+            f"have {images.shape[1]:,}. Give it a model that was trained on 28 × 28 images"
+        )
     if vae.latent < 2:
         raise ValueError(f"a map needs two latent dimensions, and this model has {vae.latent}")
     costs = -evaluate(vae, images).bound.float().cpu()
-    like = next(vae.parameters())
-    with evaluating(vae):
-        posterior = vae.encoder(threshold(images).to(like))
-    by_dimension = torch.stack(
-        [
-            nats(Gaussian(*(part[:, i : i + 1] for part in posterior))).mean()
-            for i in range(vae.latent)
-        ]
-    )
+    posterior = posterior_of(vae, threshold(images))
+    one_by_one = Gaussian(*(part.reshape(-1, 1) for part in posterior))
+    by_dimension = kl(one_by_one).view(-1, vae.latent).mean(0)
     axes = tuple(by_dimension.topk(2).indices.tolist())
     codes = posterior.mean.float().cpu()
     ground, easier = (
@@ -175,7 +176,7 @@ def _ground(
     return figure.pixels()
 
 
-def view(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> View:
+def view_drawing(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> View:
     """A drawing as MNIST would have it, its reconstruction, its code, its cost, its neighbours.
 
     The cost is the −ELBO, averaged over 32 latent samples with noise that is always the same. An
@@ -226,10 +227,10 @@ def judge(vae: VAE, image: Float[Tensor, " 784"]) -> Judgement:
     """What a model makes of one binary image; its −ELBO is the mean of 32 latent samples."""
     like = next(vae.parameters())
     noise = torch.randn(SAMPLES, vae.latent, generator=Generator().manual_seed(0))
-    image = image.to(like)
+    code = posterior_of(vae, image[None]).mean
     with evaluating(vae):
-        code = vae.encoder(image[None]).mean
-        cost = -elbo(vae, image.expand(SAMPLES, -1), noise.to(like)).bound.mean().item()
+        terms = elbo(vae, image.to(like).expand(SAMPLES, -1), noise.to(like))
+    cost = -terms.bound.mean().item()
     return Judgement(code[0].float().cpu(), decode(vae, code)[0].float().cpu(), cost)
 
 
@@ -330,15 +331,17 @@ def _invitation(tests: Gallery) -> View:
     return View(figure, words)
 
 
-def draw(vae: VAE, images: UInt8[Tensor, "image 784"], labels: UInt8[Tensor, " image"]) -> Explorer:
+def draw(
+    vae: VAE, images: UInt8[Tensor, "image pixel"], labels: UInt8[Tensor, " image"]
+) -> Explorer:
     """Draw a digit, or take one of the first hundred `images`; `vae` encodes and rebuilds it.
 
-    All `images` are encoded and scored once, to compare a drawing with.
+    All `images` are encoded and evaluated once, to compare a drawing with. Raises as `gallery`.
     """
     tests, turn = gallery(vae, images, labels), count()
     return Explorer(
         "a digit of your own",
-        lambda ink: view(vae, tests, ink_of(ink)),
+        lambda ink: view_drawing(vae, tests, ink_of(ink)),
         {"ink": Sketch()},
         actions={
             "Use a test digit": lambda _: {

@@ -59,7 +59,7 @@ def pull_of(
     return Pull(likelihood.item(), cost.item(), code[0].detach(), by_mean[0], by_log_std[0])
 
 
-def view(
+def view_gradient(
     *,
     mean_1: Number,
     mean_2: Number,
@@ -247,7 +247,7 @@ def encode() -> Explorer:
         return {} if settings["frozen"] else fresh(settings)
 
     def show(frozen: bool, **settings: Any) -> View:
-        return view(**settings)
+        return view_gradient(**settings)
 
     controls: dict[str, Widget] = {
         "mean_1": slider("μ₁", -1, -2, 2, 0.05, "prior σ"),

@@ -5,6 +5,7 @@ import math
 import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
+from torch.distributions import Normal
 
 from vaelib.binarization import threshold
 from vaelib.course.explorers.shell import (
@@ -19,6 +20,7 @@ from vaelib.course.explorers.shell import (
     slider,
 )
 from vaelib.decoder import log_likelihood
+from vaelib.encoder import Gaussian
 from vaelib.sampling import sample
 from vaelib.vae import VAE, evaluating
 
@@ -26,21 +28,30 @@ FAR = 3.0  # standard deviations of the prior; a code beyond is rare
 
 
 @torch.no_grad()
+def posterior_of(vae: VAE, image: Float[Tensor, "batch pixel"]) -> Gaussian:
+    """What the encoder makes of binary images, in evaluation mode and without gradients."""
+    with evaluating(vae):
+        return vae.encoder(image.to(next(vae.parameters())))
+
+
 def mean_code(vae: VAE, image: Float[Tensor, " pixel"]) -> Float[Tensor, " latent"]:
     """The posterior mean of one image, where an encoder would look for its code first."""
-    with evaluating(vae):
-        return vae.encoder(image[None]).mean[0]
+    return posterior_of(vae, image[None]).mean[0]
 
 
 @torch.no_grad()
-def view(
+def view_decoded(
     vae: VAE,
     image: Float[Tensor, " pixel"],
     code: Float[Tensor, " latent"],
     *,
     tossed: int = 1,
+    shape: tuple[int, int] | None = None,
 ) -> View:
-    """What `code` decodes to, and how likely the binary `image` is under it."""
+    """What `code` decodes to, and how likely the binary `image` is under it.
+
+    `shape` is the image's height and width; without it the image is square.
+    """
     noise = torch.rand(1, vae.pixels, generator=Generator().manual_seed(tossed))
     made = sample(vae, code[None], noise)
     with evaluating(vae):
@@ -56,11 +67,12 @@ def view(
         Digit(made.image[0], f"coins, toss {tossed}"),
         Digit(image, "the chosen digit"),
         Digit(cost, "its cost by pixel", most=5, colours="Oranges"),
+        shape=shape,
     )
     total = cost.sum().item()
     fair = vae.pixels * math.log(2)
-    highest = -0.5 * len(code) * math.log(2 * math.pi)
-    density = highest - 0.5 * code.square().sum().item()
+    prior = Normal(0.0, 1.0)
+    density, highest = (prior.log_prob(z).sum().item() for z in (code, torch.zeros_like(code)))
     words = (
         f"log p(x|z) of the chosen digit: <b>{signed(-total, 1)}</b> nats; {vae.pixels} fair coins "
         f"would give {signed(-fair, 0)}. log p(z) of the code: {signed(density, 1)}; the prior's "
@@ -70,14 +82,19 @@ def view(
     return View(figure, words)
 
 
-def decode(vae: VAE, images: UInt8[Tensor, "image pixel"]) -> Explorer:
-    """A slider for each latent value of `vae`; one of the first hundred `images` to score."""
+def decode(
+    vae: VAE, images: UInt8[Tensor, "image pixel"], *, shape: tuple[int, int] | None = None
+) -> Explorer:
+    """A slider for each latent value of `vae`; one of the first hundred `images` to evaluate.
+
+    `shape` is the height and width of each image; without it they are square.
+    """
     digits = threshold(images[:100])
     names = [f"z{i + 1}" for i in range(vae.latent)]
 
     def show(digit: int, tossed: int, **values: float) -> View:
         code = torch.tensor([values[name] for name in names])
-        return view(vae, digits[digit], code, tossed=tossed)
+        return view_decoded(vae, digits[digit], code, tossed=tossed, shape=shape)
 
     def encoded(settings: dict) -> dict[str, float]:
         code = mean_code(vae, digits[settings["digit"]]).clamp(-FAR, FAR)

@@ -1,35 +1,33 @@
 import math
 
-import pytest
 import torch
 
 from vaelib.course import explorers
-from vaelib.course.explorers import binarization
-from vaelib.course.explorers.shell import png
+from vaelib.course.explorers import coins
 
 
 def test_tosses_are_coins_of_the_right_probability_and_repeatable():
     grey = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
-    tosses = torch.stack([binarization.toss(grey, number) for number in range(4000)])
+    tosses = torch.stack([coins.toss(grey, number) for number in range(4000)])
     error = (grey * (1 - grey) / 4000).sqrt()
     assert ((tosses.mean(0) - grey).abs() <= 4 * error).all()
-    assert torch.equal(binarization.toss(grey, 7), tosses[7])
+    assert torch.equal(coins.toss(grey, 7), tosses[7])
 
 
 def test_entropy_is_that_of_torch_and_nothing_where_coins_are_certain():
     probability = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
     expected = torch.distributions.Bernoulli(probability).entropy()
-    assert torch.allclose(binarization.entropy(probability), expected)
-    assert binarization.entropy(torch.tensor([0.0, 1.0])).tolist() == [0.0, 0.0]
-    assert math.isclose(binarization.entropy(torch.tensor(0.5)).item(), math.log(2), rel_tol=1e-6)
+    assert torch.allclose(coins.entropy(probability), expected)
+    assert coins.entropy(torch.tensor([0.0, 1.0])).tolist() == [0.0, 0.0]
+    assert math.isclose(coins.entropy(torch.tensor(0.5)).item(), math.log(2), rel_tol=1e-6)
 
 
 def test_the_words_count_what_the_picture_shows():
     pixels = torch.zeros(784, dtype=torch.uint8)
     pixels[:10], pixels[10:14] = 255, 51  # ten certain, four of probability 1/5
-    words = binarization.view(pixels, level=0.1, tossed=3).words
-    now = binarization.toss(pixels / 255, 3)
-    flipped = int((now != binarization.toss(pixels / 255, 2)).sum())
+    words = coins.view_binarized(pixels, level=0.1, tossed=3).words
+    now = coins.toss(pixels / 255, 3)
+    flipped = int((now != coins.toss(pixels / 255, 2)).sum())
     assert "<b>14</b> pixels by the threshold" in words
     assert f"<b>{int(now.sum())}</b> by the coins" in words
     assert f"{10 + 4 / 5:.0f} expected" in words
@@ -40,29 +38,13 @@ def test_the_words_count_what_the_picture_shows():
 
 
 def test_the_picture_shows_the_threshold_where_it_stands(digits):
-    half = binarization.view(digits[0]).figure.pixels()
-    low = binarization.view(digits[0], level=0.05).figure.pixels()
+    half = coins.view_binarized(digits[0]).figure.pixels()
+    low = coins.view_binarized(digits[0], level=0.05).figure.pixels()
     panels = [range(8 + 270 * i, 8 + 270 * i + 250) for i in range(4)]
     changed = (half != low).any(-1)[60:]
     assert changed[:, panels[1]].any()
     for untouched in (0, 2, 3):
         assert not changed[:, panels[untouched]].any()
-
-
-def test_turning_it_shows_the_view_of_the_settings(digits):
-    turned = explorers.binarize(digits)
-    turned.set(digit=5, level=0.2)
-    turned.controls["tossed"].click()
-    assert turned.picture.value == png(binarization.view(digits[5], level=0.2, tossed=2).figure)
-    turned.buttons["Reset"].click()
-    assert turned.picture.value == png(binarization.view(digits[0]).figure)
-
-
-@pytest.mark.parametrize("level", [0.0, 1.0])
-def test_the_ends_of_the_range_are_drawn_as_well(digits, level):
-    turned = explorers.binarize(digits)
-    turned.set(level=level, digit=99)
-    assert turned.picture.value == png(binarization.view(digits[99], level=level).figure)
 
 
 def test_a_small_data_set_is_enough(digits):

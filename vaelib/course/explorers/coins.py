@@ -27,8 +27,17 @@ def entropy(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return -torch.xlogy(probability, probability) - torch.xlogy(1 - probability, 1 - probability)
 
 
-def view(pixels: UInt8[Tensor, " pixel"], *, level: float = 0.5, tossed: int = 1) -> View:
-    """One image grey, by threshold at `level`, by its coins' toss `tossed`, and what flipped."""
+def view_binarized(
+    pixels: UInt8[Tensor, " pixel"],
+    *,
+    level: float = 0.5,
+    tossed: int = 1,
+    shape: tuple[int, int] | None = None,
+) -> View:
+    """One image grey, by threshold at `level`, by its coins' toss `tossed`, and what flipped.
+
+    `shape` is its height and width; without it the image is square.
+    """
     grey = intensity(pixels)
     cut, now, before = (grey > level).float(), toss(grey, tossed), toss(grey, tossed - 1)
     flipped = (now != before).float()
@@ -43,6 +52,7 @@ def view(pixels: UInt8[Tensor, " pixel"], *, level: float = 0.5, tossed: int = 1
         Digit(cut, f"threshold at {level:.2f}"),
         Digit(now, f"coins, toss {tossed}"),
         Digit(torch.where(flipped > 0, 1, 0.12 * now), f"flipped since toss {tossed - 1}"),
+        shape=shape,
     )
     words = (
         f"Ink: <b>{int(cut.sum())}</b> pixels by the threshold, <b>{int(now.sum())}</b> by the "
@@ -53,12 +63,17 @@ def view(pixels: UInt8[Tensor, " pixel"], *, level: float = 0.5, tossed: int = 1
     return View(figure, words)
 
 
-def binarize(images: UInt8[Tensor, "image pixel"]) -> Explorer:
-    """Pick one of the first hundred `images`, move the threshold, toss the coins again."""
+def binarize(
+    images: UInt8[Tensor, "image pixel"], *, shape: tuple[int, int] | None = None
+) -> Explorer:
+    """Pick one of the first hundred `images`, move the threshold, toss the coins again.
+
+    `shape` is the height and width of each image; without it they are square.
+    """
     images = images[:100]
     return Explorer(
         "a threshold and coins",
-        lambda digit, **settings: view(images[digit], **settings),
+        lambda digit, **settings: view_binarized(images[digit], shape=shape, **settings),
         {
             "digit": chooser("digit (index)", len(images)),
             "level": slider("threshold", 0.5, 0, 1, 0.01, "intensity"),

@@ -9,7 +9,7 @@ import torch
 from vaelib import sampling, vae
 from vaelib.binarization import threshold
 from vaelib.course import explorers
-from vaelib.course.explorers import latent
+from vaelib.course.explorers import latent_map
 from vaelib.course.explorers.shell import png
 
 
@@ -50,7 +50,7 @@ def test_the_picture_is_what_the_code_decodes_to(model):
         if point:
             code[1], code[3] = point
         expected = sampling.decode(model, code[None])[0].view(28, 28).numpy()
-        shown = latent.view(model, ends, along=along, axes=(1, 3), point=point)
+        shown = latent_map.view_walk(model, ends, along=along, axes=(1, 3), point=point)
         assert np.abs(panel_of(shown) - expected).max() < 0.01
 
 
@@ -65,7 +65,7 @@ def test_pointing_replaces_two_values_and_keeps_the_others(turned, model, digits
     codes = codes_of(model, digits)
     turned.set(start=2, end=7, along=0.5)
     turned.controls["point"].value = [1.5, -0.5]
-    expected = latent.view(model, codes[[2, 7]], along=0.5, axes=(0, 1), point=(1.5, -0.5))
+    expected = latent_map.view_walk(model, codes[[2, 7]], along=0.5, axes=(0, 1), point=(1.5, -0.5))
     assert turned.picture.value == png(expected.figure)
 
 
@@ -89,7 +89,7 @@ def test_the_map_is_of_the_chosen_axes_and_told_in_words(turned, model, digits, 
     pad = turned.controls["point"]
     before = pad.map
     turned.set(across=2, up=3)
-    expected = latent.map_of(codes_of(model, digits)[:, [2, 3]], labels)
+    expected = latent_map.map_of(codes_of(model, digits)[:, [2, 3]], labels)
     assert pad.map == png(expected.figure) != before
     assert "300 codes" in pad.alt
 
@@ -97,8 +97,8 @@ def test_the_map_is_of_the_chosen_axes_and_told_in_words(turned, model, digits, 
 def test_a_point_on_the_map_lies_where_the_pad_puts_it():
     """A code at (2, −1) is drawn ¾ across and ⅝ down, as pad.js places its cross."""
     code = torch.tensor([[2.0, -1.0]])
-    drawn = latent.map_of(code, torch.zeros(1, dtype=torch.uint8)).figure
-    empty = latent.map_of(code + 100, torch.zeros(1, dtype=torch.uint8)).figure
+    drawn = latent_map.map_of(code, torch.zeros(1, dtype=torch.uint8)).figure
+    empty = latent_map.map_of(code + 100, torch.zeros(1, dtype=torch.uint8)).figure
     rows, columns = (drawn.pixels() != empty.pixels()).any(-1).nonzero()
     assert abs((columns.min() + columns.max()) / 2 / 435 - 0.75) < 0.015
     assert abs((rows.min() + rows.max()) / 2 / 435 - 0.625) < 0.02
@@ -107,7 +107,7 @@ def test_a_point_on_the_map_lies_where_the_pad_puts_it():
 def test_half_of_all_codes_lie_within_the_median_radius(generator):
     for size in (1, 2, 5, 20):
         norms = torch.randn(20_000, size, generator=generator).norm(dim=1)
-        within = (norms < latent.median_radius(size)).double().mean()
+        within = (norms < latent_map.median_radius(size)).double().mean()
         assert abs(within - 0.5) < 4 * math.sqrt(0.25 / 20_000)
 
 

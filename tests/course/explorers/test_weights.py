@@ -1,16 +1,12 @@
-import itertools
 import math
 import re
 
-import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal
 from toy import toy
 
-from vaelib import evaluation as package
-from vaelib.course.explorers import evaluation
-from vaelib.course.explorers.shell import png
+from vaelib.course.explorers import weights
 
 PLACES = [
     {"doublings": 0, "mean": 0.0, "log_std": 0.0},
@@ -42,7 +38,7 @@ def noise(count, seed=0):
 
 
 def test_weights_are_joint_over_guess(model):
-    found = evaluation.draw(*model, noise(200), mean=0.7, log_std=-0.3)
+    found = weights.weighted_codes(*model, noise(200), mean=0.7, log_std=-0.3)
     q = Normal(0.7, math.exp(-0.3))
     logits = found.code[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
     coins = torch.distributions.Bernoulli(logits=logits)
@@ -57,20 +53,21 @@ def test_the_weights_of_the_true_posterior_are_all_p_of_x():
     # A code z ~ N(0, 1), seen with Gaussian noise of variance ¼ as 1: the posterior is N(0.8, 0.2).
     grid = torch.linspace(-12, 12, 12_001, dtype=torch.float64)
     log_joint = Normal(grid, 0.5).log_prob(torch.tensor(1.0)) + Normal(0.0, 1.0).log_prob(grid)
-    found = evaluation.draw(grid, log_joint, noise(100), mean=0.8, log_std=0.5 * math.log(0.2))
+    found = weights.weighted_codes(
+        grid, log_joint, noise(100), mean=0.8, log_std=0.5 * math.log(0.2)
+    )
     evidence = Normal(0.0, math.sqrt(1.25)).log_prob(torch.tensor(1.0)).item()
     assert found.log_weight.numpy() == pytest.approx(evidence, abs=1e-4)
-    share = evaluation.shares(found.log_weight)
-    assert evaluation.effective(share) == pytest.approx(100, abs=1e-3)
+    share = weights.shares(found.log_weight)
+    assert weights.effective(share) == pytest.approx(100, abs=1e-3)
 
 
-def test_the_curve_is_the_packages_bound_for_each_number_of_codes():
-    weights = 3 * noise(evaluation.GROUPS * 4096)
-    found = evaluation.curve(weights)
+def test_the_curve_has_mean_and_spread_of_the_estimate_for_each_number_of_codes():
+    log_weights = 3 * noise(weights.GROUPS * 4096)
+    found = weights.curve(log_weights)
     for doubling in (0, 1, 5, 12):
-        expected = package.bound_of(weights[:, None], 2**doubling)[0]
-        assert found.mean[doubling].item() == pytest.approx(expected.item(), abs=1e-9)
-        groups = weights.unflatten(0, (-1, 2**doubling)).exp().mean(1).log()
+        groups = log_weights.unflatten(0, (-1, 2**doubling)).exp().mean(1).log()
+        assert found.mean[doubling].item() == pytest.approx(groups.mean().item(), abs=1e-9)
         assert found.std[doubling].item() == pytest.approx(groups.std().item(), abs=1e-9)
 
 
@@ -78,8 +75,8 @@ def test_the_curve_begins_at_the_elbo_and_rises_to_log_evidence(model, truth):
     grid, log_joint = model
     log_q = Normal(0.5, 0.8).log_prob(grid)
     elbo = torch.trapezoid(log_q.exp() * (log_joint - log_q), grid).item()
-    weights = evaluation.draw(*model, noise(2**16), mean=0.5, log_std=math.log(0.8)).log_weight
-    found = evaluation.curve(weights)
+    codes = weights.weighted_codes(*model, noise(2**16), mean=0.5, log_std=math.log(0.8))
+    found = weights.curve(codes.log_weight)
     error = found.std[0].item() / 2**8
     assert abs(found.mean[0].item() - elbo) < 4 * error
     assert (found.mean.diff() > 0).all()
@@ -87,20 +84,20 @@ def test_the_curve_begins_at_the_elbo_and_rises_to_log_evidence(model, truth):
 
 
 def test_effective_codes():
-    assert evaluation.effective(torch.tensor([1.0, 0.0, 0.0])) == 1
-    assert evaluation.effective(torch.tensor([0.25] * 4)) == 4
-    assert evaluation.effective(torch.tensor([0.5, 0.25, 0.25])) == pytest.approx(8 / 3)
+    assert weights.effective(torch.tensor([1.0, 0.0, 0.0])) == 1
+    assert weights.effective(torch.tensor([0.25] * 4)) == 4
+    assert weights.effective(torch.tensor([0.5, 0.25, 0.25])) == pytest.approx(8 / 3)
 
 
 @pytest.mark.parametrize("settings", PLACES)
 def test_the_words_hold_estimate_truth_bias_and_shares(model, truth, settings):
-    words = evaluation.view(*model, **settings, drawn=3).words
+    words = weights.view_estimate(*model, **settings, drawn=3).words
     place = {name: settings[name] for name in ("mean", "log_std")}
     count = 2 ** settings["doublings"]
-    found = evaluation.draw(*model, noise(4096, 3), **place).log_weight[:count]
-    many = evaluation.draw(*model, noise(2**16), **place).log_weight
-    mean = package.bound_of(many[:, None], count)[0].item()
-    std = many.unflatten(0, (-1, count)).exp().mean(1).log().std().item()
+    found = weights.weighted_codes(*model, noise(4096, 3), **place).log_weight[:count]
+    many = weights.weighted_codes(*model, noise(2**16), **place).log_weight
+    groups = many.unflatten(0, (-1, count)).exp().mean(1).log()
+    mean, std = groups.mean().item(), groups.std().item()
     share = found.exp() / found.exp().sum()
     estimate = found.exp().mean().log().item()
     shown = numbers(words)
@@ -115,7 +112,7 @@ def test_the_words_hold_estimate_truth_bias_and_shares(model, truth, settings):
 
 
 def test_another_draw_has_other_codes_and_the_same_expectation(model):
-    one, other = (evaluation.view(*model, **PLACES[1], drawn=drawn).words for drawn in (1, 2))
+    one, other = (weights.view_estimate(*model, **PLACES[1], drawn=drawn).words for drawn in (1, 2))
     first, second = numbers(one), numbers(other)
     assert first[1] != second[1]
     assert first[2:7] == second[2:7]
@@ -132,12 +129,12 @@ def row_of(picture, place, x, y):
 
 def test_a_stem_stands_at_each_code_as_high_as_its_share(model):
     settings = {"doublings": 1, "mean": 1.0, "log_std": -0.4}
-    found = evaluation.draw(*model, noise(4096, 1)[:2], mean=1.0, log_std=-0.4)
-    picture = evaluation.view(*model, **settings).figure.pixels()
+    found = weights.weighted_codes(*model, noise(4096, 1)[:2], mean=1.0, log_std=-0.4)
+    picture = weights.view_estimate(*model, **settings).figure.pixels()
     for code, share in zip(found.code.tolist(), found.log_weight.softmax(0).tolist(), strict=True):
-        _, column = row_of(picture, evaluation.SHARES, (code + 4) / 8, 0)
-        foot, _ = row_of(picture, evaluation.SHARES, 0, 0)
-        top, _ = row_of(picture, evaluation.SHARES, 0, 1)
+        _, column = row_of(picture, weights.SHARES, (code + 4) / 8, 0)
+        foot, _ = row_of(picture, weights.SHARES, 0, 0)
+        top, _ = row_of(picture, weights.SHARES, 0, 1)
         around = picture[top - 2 : foot, column - 1 : column + 2]
         blue = ((around[..., 2].astype(int) - around[..., 0]) > 60).any(1)
         assert blue.sum() / (foot - top) == pytest.approx(share, abs=0.04)
@@ -145,15 +142,15 @@ def test_a_stem_stands_at_each_code_as_high_as_its_share(model):
 
 def test_the_dot_stands_at_the_estimate(model, truth):
     for settings in PLACES[:2]:
-        view = evaluation.view(*model, **settings)
+        view = weights.view_estimate(*model, **settings)
         shown = numbers(view.words)
         estimate = shown[0 if settings["doublings"] == 0 else 1]
         picture = view.figure.pixels()
         x = (settings["doublings"] + 0.4) / 12.8
-        for depth in evaluation.DEPTHS:
+        for depth in weights.DEPTHS:
             y = (estimate - truth + 7 / 8 * depth) / depth
             if 0 < y < 1:
-                row, column = row_of(picture, evaluation.CURVE, x, y)
+                row, column = row_of(picture, weights.CURVE, x, y)
                 if tuple(picture[row, column]) == (0, 0x72, 0xB2):
                     break
         else:
@@ -166,60 +163,10 @@ def test_the_dot_stands_at_the_estimate(model, truth):
 )
 def test_what_the_grid_does_not_know_is_refused(model, wrong):
     with pytest.raises(ValueError, match="a q whose mean ± 4 σ lies on the grid, from -12 to 12"):
-        evaluation.view(*model, **{"doublings": 3, "mean": 0.0, "log_std": 0.0} | wrong)
-
-
-# The explorer.
-
-
-def test_every_control_says_what_it_is_and_in_which_unit(model):
-    turned = evaluation.estimate(*model)
-    assert list(turned.controls) == ["doublings", "mean", "log_std", "drawn"]
-    for name in ("doublings", "mean", "log_std"):
-        control = turned.controls[name]
-        assert re.fullmatch(r".+ \(.+\)", control.description)
-        assert control.min < control.value < control.max
-
-
-def test_turning_it_shows_the_view_of_the_settings(model):
-    turned = evaluation.estimate(*model)
-    for name, value in {"doublings": 6, "mean": 0.35, "log_std": -1.15}.items():
-        turned.controls[name].value = value
-        expected = evaluation.view(*model, **turned.settings)
-        assert turned.picture.value == png(expected.figure)
-        assert expected.words in turned.words.value
-    turned.controls["drawn"].click()
-    assert turned.settings["drawn"] == 2
-    assert turned.picture.value == png(evaluation.view(*model, **turned.settings).figure)
-
-
-def test_reset_restores_all_and_draws_once(model):
-    turned = evaluation.estimate(*model)
-    before, picture = turned.settings, turned.picture.value
-    turned.set(doublings=9, mean=-0.5)
-    turned.controls["drawn"].click()
-    assert turned.picture.value != picture
-    drawn = turned.drawn
-    turned.buttons["Reset"].click()
-    assert turned.settings == before
-    assert turned.picture.value == picture
-    assert turned.drawn == drawn + 1
-
-
-def test_all_over_their_ranges_pictures_have_one_size_and_words_are_finite(model):
-    controls = evaluation.estimate(*model).controls
-    ranges = [
-        np.linspace(controls[name].min, controls[name].max, 4).tolist()
-        for name in ("mean", "log_std")
-    ]
-    for doublings, mean, log_std in itertools.product((0, 7, 12), *ranges):
-        view = evaluation.view(*model, doublings=doublings, mean=mean, log_std=log_std)
-        assert view.figure.pixels().shape == (630, 1080, 3)
-        assert "nan" not in view.words
-        assert "inf" not in view.words
+        weights.view_estimate(*model, **{"doublings": 3, "mean": 0.0, "log_std": 0.0} | wrong)
 
 
 def test_the_picture_does_not_depend_on_how_fine_or_exact_the_grid_is(model):
     for other in (toy(2401), toy(dtype=torch.float32)):
-        ours, theirs = (evaluation.view(*one, **PLACES[1]).words for one in (model, other))
+        ours, theirs = (weights.view_estimate(*one, **PLACES[1]).words for one in (model, other))
         assert numbers(ours) == pytest.approx(numbers(theirs), abs=0.0011)

@@ -1,0 +1,39 @@
+"""Densities of one latent number: what the explorers of divergence, gap and weights share."""
+
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.distributions import Normal
+
+from vaelib.course import plotting
+from vaelib.course.explorers.shell import Number
+
+TOPS = (0.5, 1.0, 2.0, 5.0, 10.0, 25.0)  # a scale for each height, so that pictures compare
+ENOUGH = 1200  # points of a grid
+REACH = 7.0  # the widest axis shows codes from −REACH to REACH
+
+
+def normal(mean: Number, log_std: Number) -> Normal:
+    """N(mean, exp(log_std)²) in double precision."""
+    centre, spread = (torch.tensor(x, dtype=torch.float64) for x in (mean, log_std))
+    return Normal(centre, spread.exp(), validate_args=False)
+
+
+def thinned(
+    grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]
+) -> tuple[Float[Tensor, " kept"], Float[Tensor, " kept"]]:
+    """Every so many points, some `ENOUGH` in all: bells are smooth, their integrals stay exact."""
+    every = max(1, len(grid) // ENOUGH)
+    return grid[::every].double(), log_joint[::every].double()
+
+
+def top_for(highest: float) -> float:
+    """The top of the scale that densities up to `highest` are drawn on."""
+    return next((top for top in TOPS if highest <= 0.95 * top), TOPS[-1])
+
+
+def draw_prior(axes: Axes, line: str, width: Number = 2) -> None:
+    """Draw the density of N(0, 1)."""
+    z = torch.linspace(-REACH, REACH, 601, dtype=torch.float64)
+    axes.plot(z, normal(0, 0).log_prob(z).exp(), line, color=plotting.GREY, lw=width)
