@@ -15,7 +15,7 @@ SOLVED := $(sort $(wildcard notebooks/solutions/*.ipynb))
 TESTS := tests/core tests/data tests/course
 ON_GLYPHS := $(NOTEBOOKS) tests/data
 OFFLINE := PYTHONPATH=$(CURDIR)/tools/offline XDG_CACHE_HOME=$(CURDIR)/build/offline VAELIB_DATA= VAELIB_DATASET=
-NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=200 --nbval-kernel-startup-timeout=120
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=120
 
 # Processes side by side, a file of tests or a notebook to each, in the order in which they are
 # named, so that the long ones do not come last. PyTorch's threads would get in each other's way.
