@@ -2,6 +2,7 @@
 #   PYTHON=python3.12   the Python that .venv is made from (3.10 or newer)
 #   TORCH=cpu           torch without CUDA, from PyTorch's own CPU wheels (for Linux; saves 5 GB)
 #   VERSIONS=oldest     the oldest versions that pyproject.toml allows, instead of the newest
+#   JOBS=1              test in one process, with all of PyTorch's threads, instead of in two
 PYTHON ?= python3
 VERSIONS ?= $(or $(shell cat .venv/versions 2>/dev/null),newest)
 TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),default)
@@ -11,14 +12,22 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOLVED := $(sort $(wildcard notebooks/solutions/*.ipynb))
-TESTS := tests
-NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=200 --nbval-kernel-startup-timeout=120
+TESTS := tests/core tests/data tests/course
+ON_GLYPHS := $(NOTEBOOKS) tests/data
+OFFLINE := PYTHONPATH=$(CURDIR)/tools/offline XDG_CACHE_HOME=$(CURDIR)/build/offline VAELIB_DATA= VAELIB_DATASET=
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=120
+
+# Processes side by side, a file of tests or a notebook to each, in the order in which they are
+# named, so that the long ones do not come last. PyTorch's threads would get in each other's way.
+JOBS ?= $(if $(filter Windows_NT,$(OS)),1,2)
+SIDE_BY_SIDE := $(if $(filter-out 1,$(JOBS)),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder)
+PYTEST = $(if $(SIDE_BY_SIDE),OMP_NUM_THREADS=1 )$(BIN)/python -m pytest $(LENIENT) $(SIDE_BY_SIDE)
 
 # A .venv that was moved here, or holds the other torch, is stale whatever its date.
 $(if $(filter cpu default,$(TORCH)),,$(error TORCH is cpu or default, not "$(TORCH)"))
 $(if $(filter oldest newest,$(VERSIONS)),,$(error VERSIONS is oldest or newest, not "$(VERSIONS)"))
 PINS := $(if $(filter oldest,$(VERSIONS)),--constraint .venv/oldest.txt)
-# Old packages use what newer ones under them have deprecated; that is not ours to mend.
+# Old packages use what newer ones under them have deprecated; that is not ours to fix.
 LENIENT := $(if $(PINS),-W ignore::DeprecationWarning)
 STAMP := $(CURDIR) $(TORCH)$(if $(PINS), oldest)
 ifneq ($(shell cat .venv/ready 2>/dev/null),$(STAMP))
@@ -31,7 +40,7 @@ export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAE
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test offline lint unit notebooks lab refresh workshop links measure bench clean renew
+.PHONY: help run quick test offline all lint unit notebooks lab refresh workshop links measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,24 +48,33 @@ help:  ## list these targets
 run: $(READY)  ## get MNIST, execute the notebooks in order, write build/ and say how it went
 	@$(BIN)/python tools/notebooks.py run
 
-test: $(READY) lint  ## lint, unit tests and every notebook's outputs: what CI runs
-	@$(BIN)/python -m vaelib.course.demonstration
-	$(BIN)/python -m pytest $(LENIENT) $(NBVAL) $(TESTS) $(NOTEBOOKS) $(SOLVED)
+quick: $(READY) lint  ## lint and the tests of the model: before each commit
+	$(PYTEST) tests/core
 
-offline: $(READY)  ## make test as on a train: no network, no MNIST, an empty cache; on glyphs (no browser)
+test: $(READY) lint  ## lint, tests, explorers in a browser, each notebook's outputs: what CI runs
+	@$(BIN)/python -m vaelib.course.demonstration
+	$(PYTEST) $(NBVAL) $(SOLVED) $(TESTS)
+
+offline: $(READY)  ## as on a train: no network, no MNIST, an empty cache; each notebook on glyphs
 	@rm -rf build/offline
-	PYTHONPATH=$(CURDIR)/tools/offline XDG_CACHE_HOME=$(CURDIR)/build/offline VAELIB_DATA= VAELIB_DATASET= $(MAKE) test TESTS='tests --ignore=tests/slow'
+	@$(OFFLINE) $(BIN)/python -m vaelib.course.demonstration
+	$(OFFLINE) $(PYTEST) $(NBVAL) $(ON_GLYPHS)
+
+all: $(READY) lint  ## everything: solved or not, every notebook in two browsers, all again on glyphs
+	@$(BIN)/python -m vaelib.course.demonstration
+	$(PYTEST) $(NBVAL) tests/slow $(SOLVED) $(NOTEBOOKS) $(TESTS)
+	@$(MAKE) offline ON_GLYPHS='$(SOLVED) $(NOTEBOOKS) $(TESTS)'
 
 lint: $(READY)  ## check style of code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-unit: $(READY)  ## unit tests alone
-	$(BIN)/python -m pytest $(LENIENT) tests
+unit: $(READY)  ## tests alone
+	$(PYTEST) $(TESTS)
 
-notebooks: $(READY)  ## compare every notebook's outputs with the committed ones
+notebooks: $(READY)  ## execute each notebook, solved, and compare its outputs
 	@$(BIN)/python -m vaelib.course.demonstration
-	$(BIN)/python -m pytest $(LENIENT) $(NBVAL) $(NOTEBOOKS) $(SOLVED)
+	$(PYTEST) $(NBVAL) $(SOLVED)
 
 lab: $(READY)  ## open JupyterLab on the first notebook
 	@$(BIN)/python -m vaelib.course.demonstration
@@ -98,4 +116,4 @@ $(READY): pyproject.toml Makefile $(FORCE)
 	@echo "$(VERSIONS)" >.venv/versions
 	@echo "$(STAMP)" >$@
 
-quietly = $(1) >.venv/setup.log 2>&1 || { cat .venv/setup.log; echo "Set-up failed; the lines above say why. Mend that, then run make again."; exit 1; }
+quietly = $(1) >.venv/setup.log 2>&1 || { cat .venv/setup.log; echo "Set-up failed; the lines above say why. Fix that, then run make again."; exit 1; }

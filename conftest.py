@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+FIGURES = "cell of a notebook"  # what a report carries from a worker process to the summary
+
 
 class Tally:
     """What the tests of one notebook did: cells, outputs compared, seconds, bytes of its kernel."""
@@ -25,9 +27,6 @@ class Tally:
             f"{self.cells:4} cells{failed}, {self.compared:3} outputs compared, "
             f"{self.seconds:6.1f} s, {self.peak / 1e6:5.0f} MB"
         )
-
-
-TALLIES = pytest.StashKey[dict[str, Tally]]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,15 +45,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
     path = Path(item.path)
     inside = path.is_relative_to(item.config.rootpath)
     name = path.relative_to(item.config.rootpath).as_posix() if inside else path.name
-    tally = item.config.stash.setdefault(TALLIES, {}).setdefault(name, Tally())
-    tally.cells += 1
-    tally.failed += call.excinfo is not None
-    if "nbval-ignore-output" not in cell.metadata.get("tags", []):
-        tally.compared += len(cell.outputs)
-    tally.seconds += call.duration
+    compared = 0 if "nbval-ignore-output" in cell.metadata.get("tags", []) else len(cell.outputs)
     manager = getattr(item.parent.kernel, "km", None)  # nbval drops it once the kernel is dead
     pid = getattr(getattr(manager, "provisioner", None), "pid", None)
-    tally.peak = max(tally.peak, peak_memory(pid))
+    item.user_properties.append((FIGURES, (name, compared, peak_memory(pid))))
 
 
 def peak_memory(pid: int | None) -> int:
@@ -70,9 +64,21 @@ def peak_memory(pid: int | None) -> int:
     return getattr(memory, "peak_wset", None) or getattr(memory, "rss", 0)
 
 
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    if tallies := config.stash.get(TALLIES, None):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    tallies: dict[str, Tally] = {}
+    for report in (report for kind in terminalreporter.stats.values() for report in kind):
+        figures = dict(getattr(report, "user_properties", ())).get(FIGURES)
+        if figures is None or report.when != "call":
+            continue
+        name, compared, peak = figures
+        tally = tallies.setdefault(name, Tally())
+        tally.cells += 1
+        tally.failed += not report.passed
+        tally.compared += compared
+        tally.seconds += report.duration
+        tally.peak = max(tally.peak, peak)
+    if tallies:
         terminalreporter.section("notebooks")
         width = max(map(len, tallies))
-        for name, tally in tallies.items():
+        for name, tally in sorted(tallies.items()):
             terminalreporter.write_line(f"{name:<{width}} {tally}")

@@ -1,15 +1,37 @@
-"""The model of notebook 4 with one latent number and three pixels, where integrals are exact."""
+"""Small stand-ins for what the notebooks work on, drawn alike in every process."""
+
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from vaelib import vae
+from vaelib.course.explorers import handwriting
+from vaelib.data import glyphs
 from vaelib.decoder import log_likelihood
 
 
 def toy(points=12_001, dtype=torch.float64, image=(1.0, 1.0, 0.0)) -> tuple[Tensor, Tensor]:
-    """A grid of codes, and log p(x, z) of one image there."""
+    """A grid of codes, and log p(x, z) of one image there.
+
+    The model of notebook 4 with one latent number and three pixels, where integrals are exact.
+    """
     grid = torch.linspace(-12, 12, points, dtype=dtype)
     logits = grid[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
     image = torch.tensor(image, dtype=dtype).expand(points, 3)
     return grid, log_likelihood(image, logits.to(dtype)) + Normal(0.0, 1.0).log_prob(grid)
+
+
+class Toy:
+    """What explorers are about: labelled digits, a model to decode with and one to draw before."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.labels = torch.arange(200).remainder(10).to(torch.uint8)
+        self.images = glyphs.draw(self.labels, generator)
+        self.demonstrated = self.trained = vae.dense(generator=generator)
+
+    @cached_property
+    def gallery(self) -> handwriting.Gallery:
+        return handwriting.gallery(self.trained, self.images, self.labels)

@@ -140,9 +140,10 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    nbformat.write(notebook, partial)
-    partial.replace(path)
+    from vaelib.files import written_whole
+
+    with written_whole(path) as partial:
+        nbformat.write(notebook, partial)
 
 
 def get_data(name: str | None = None) -> None:
@@ -159,15 +160,20 @@ def get_data(name: str | None = None) -> None:
             # Or each kernel would wait for the network again.
             os.environ["VAELIB_OFFLINE"] = fetch.offline() or "no mirror could be reached"
         if chosen.root is None:
-            subprocess.run([sys.executable, "-m", "vaelib", "data", "prefetch", chosen.name])
+            python("-m", "vaelib", "data", "prefetch", chosen.name)
     if name:
         os.environ["VAELIB_DATASET"] = name
     if not demonstration.model_file(chosen.name).exists():
-        subprocess.run([sys.executable, "-m", "vaelib.course.demonstration"])
+        python("-m", "vaelib.course.demonstration")
+
+
+def python(*arguments: str) -> None:
+    """Run a command of the package; if it fails, the notebooks say what they lack."""
+    subprocess.run([sys.executable, *arguments], check=False)
 
 
 def report() -> None:
-    """Print what notebook 5 measured, beside the band that it must fall in."""
+    """Print what the notebook on training measured, beside the band that it must fall in."""
     result = json.loads(RESULT.read_text())
     low, high = result["band"]
     stand_in = ", the stand-in for MNIST" if result["dataset"] == "glyphs" else ""
@@ -208,7 +214,7 @@ def refresh(paths: list[Path]) -> int:
         print(f"{figures}  {kept if failure else 'refreshed'}", flush=True)
         failures += bool(failure)
     picture = BUILD / "digits.png"
-    if not failures and "05_training" in {path.stem for path in paths}:
+    if not failures and any(path.stem.endswith("_training") for path in paths):
         (HOME / "docs").mkdir(exist_ok=True)
         shutil.copyfile(picture, HOME / "docs" / picture.name)
     return 1 if failures else 0

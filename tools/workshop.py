@@ -82,18 +82,17 @@ def contents(*, data: bool = True) -> dict[str, Path | str]:
 
 def build(target: Path, *, data: bool = True) -> Path:
     """Write the zip, whole or not at all, and return its path."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in contents(data=data).items():
-                if isinstance(content, Path):
-                    archive.write(content, f"{ROOT}/{name}")
-                else:
-                    archive.writestr(f"{ROOT}/{name}", content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    from vaelib.files import written_whole
+
+    with (
+        written_whole(target) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, content in contents(data=data).items():
+            if isinstance(content, Path):
+                archive.write(content, f"{ROOT}/{name}")
+            else:
+                archive.writestr(f"{ROOT}/{name}", content)
     return target
 
 

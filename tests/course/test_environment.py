@@ -144,6 +144,15 @@ def test_workflows_run_make_targets_that_there_are():
     called = {
         target for path in WORKFLOWS for target in re.findall(r"run: make (\w+)", path.read_text())
     }
-    assert called == {"test", "offline", "links"}
+    assert called == {"test", "offline", "all", "links"}
     for target in called:
         assert re.search(rf"^{target}: ", makefile, re.MULTILINE)
+
+
+def test_make_runs_every_folder_of_tests():
+    """`make test` all but the slow ones, which `make all` adds."""
+    makefile = (HOME / "Makefile").read_text()
+    named = re.search(r"^TESTS := (.+)$", makefile, re.MULTILINE)[1].split()
+    there = {path.relative_to(HOME).parts[1] for path in (HOME / "tests").rglob("test_*.py")}
+    assert there == {*(name.removeprefix("tests/") for name in named), "slow"}
+    assert "tests/slow $(SOLVED) $(NOTEBOOKS) $(TESTS)" in makefile

@@ -1,14 +1,12 @@
 """What no single cell can say: that notebooks are whole, tidy, and agree with the package."""
 
 import ast
+import contextlib
 import importlib
+import io
 import math
 import pkgutil
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -54,14 +52,15 @@ def text_of(output):
     return "\n".join(parts)
 
 
-def test_there_are_six_in_order():
-    assert [path.stem[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06"]
+def test_they_are_numbered_from_one_without_a_gap():
+    assert PATHS
+    assert [path.stem[:3] for path in PATHS] == [f"{n:02}_" for n in range(1, len(PATHS) + 1)]
 
 
 def test_each_has_a_module_and_a_test_file_of_its_name(path):
     topic = path.stem[3:]
     assert (HOME / "vaelib" / f"{topic}.py").exists()
-    assert (HOME / "tests" / f"test_{topic}.py").exists()
+    assert (HOME / "tests" / "core" / f"test_{topic}.py").exists()
 
 
 def test_it_was_run_from_top_to_bottom(code):
@@ -251,12 +250,106 @@ def test_it_opens_and_closes_as_all_do(notebook, path):
         assert (path.parent / link).exists(), link
 
 
+# The solved notebooks are executed by `make test`; the others must say the same.
+
+
+def pairs(path):
+    """The code cells of a notebook, each with its own in the solved notebook."""
+    both = (path, path.parent / "solutions" / path.name)
+    cells = [nbformat.read(one, as_version=4).cells for one in both]
+    code = [[cell for cell in some if cell.cell_type == "code"] for some in cells]
+    return list(zip(*code, strict=True))
+
+
+def alike(ours, theirs):
+    """Whether it is one cell, but for the folder: that of an exercise is not."""
+    return ours.source == theirs.source.replace('Path("../../', 'Path("../')
+
+
+def compared(cell):
+    """What nbval compares of a cell's outputs: all kinds but pictures."""
+    if "nbval-ignore-output" in cell.metadata.get("tags", []):
+        return []
+    return [
+        (
+            output.output_type,
+            output.get("name"),
+            output.get("text"),
+            {
+                kind: v
+                for kind, v in output.get("data", {}).items()
+                if not kind.startswith("image/")
+            },
+        )
+        for output in cell.outputs
+    ]
+
+
+def drifted(cells):
+    """The sources of cells that are alike in both notebooks, and whose outputs are not."""
+    return [a.source for a, b in cells if alike(a, b) and compared(a) != compared(b)]
+
+
+def test_cells_that_are_alike_in_the_solved_notebook_say_the_same_there(path):
+    cells = pairs(path)
+    assert sum(bool(compared(a)) for a, b in cells if alike(a, b)) >= 5
+    assert drifted(cells) == []
+
+
+def test_an_output_that_differs_from_the_solved_notebooks_is_found(path):
+    cells = pairs(path)
+    told = next(a for a, b in cells if alike(a, b) and compared(a) and "text" in a.outputs[0])
+    told.outputs[0].text += "0"
+    assert drifted(cells) == [told.source]
+
+
+def test_exercise_cells_say_what_is_committed(path):
+    """Run here, after the notebook's imports and definitions, instead of in a kernel."""
+    scope, _ = defined_in(path)
+    exercises = [a for a, b in pairs(path) if not alike(a, b)]
+    assert exercises
+    for cell in exercises:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            exec(compile(cell.source, path.stem, "exec"), scope)
+        assert said.getvalue() == "".join(o.get("text", "") for o in cell.outputs)
+
+
+def names(cells, kind):
+    """The names that cells read (`ast.Load`) or bind (`ast.Store`), functions' own included."""
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]
+    found = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+    if kind is ast.Store:
+        found |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        found |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    return found
+
+
+def needed(cells):
+    """The names that a lesson's cells read and only exercises, open or solved, bind."""
+    lesson = [ours for ours, theirs in cells if alike(ours, theirs)]
+    answers = [cell for pair in cells if not alike(*pair) for cell in pair]
+    return (names(answers, ast.Store) - names(lesson, ast.Store)) & names(lesson, ast.Load)
+
+
+def test_the_lesson_needs_no_answer(path):
+    assert needed(pairs(path)) == set()
+
+
+def test_a_lesson_that_needs_an_answer_is_found(path):
+    cells = pairs(path)
+    answer = next(theirs for ours, theirs in cells if not alike(ours, theirs))
+    answer.source += "\nspoiled = 1"
+    lesson = next(both for both in cells if alike(*both))
+    for cell in lesson:
+        cell.source += "\nprint(spoiled)"
+    assert needed(cells) == {"spoiled"}
+
+
 # The lesson's own functions against their twins in the package.
 
 
-def definitions(stem):
-    """The names that a notebook's code cells define, from imports, constants and definitions."""
-    (path,) = (path for path in PATHS if path.stem == stem)
+def defined_in(path):
+    """What a notebook's imports, constants and definitions bind, and the names it defines."""
     kept = []
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type != "code":
@@ -268,9 +361,8 @@ def definitions(stem):
             ):
                 kept.append(node)
     scope = {}
-    exec(compile(ast.Module(kept, type_ignores=[]), stem, "exec"), scope)
-    defined = {n.name for n in kept if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-    return {name: scope[name] for name in defined}
+    exec(compile(ast.Module(kept, type_ignores=[]), path.stem, "exec"), scope)
+    return scope, {n.name for n in kept if isinstance(n, ast.FunctionDef | ast.ClassDef)}
 
 
 def networks(lesson, package):
@@ -329,7 +421,7 @@ def same_kl(lesson):
 
 
 def same_wrong_kl(lesson):
-    from vaelib.course.blog_post import wrong_kl
+    from benchmarks.objectives import wrong_kl
 
     posterior = encoder.Gaussian(*torch.randn(2, 9, 5))
     assert torch.equal(lesson(posterior), wrong_kl(posterior))
@@ -403,29 +495,30 @@ def same_path_derivative(lesson):
 
 
 TWINS = {
-    ("01_binarization", "threshold"): same_threshold,
-    ("01_binarization", "bernoulli"): same_bernoulli,
-    ("02_encoder", "Encoder"): same_encoder,
-    ("02_encoder", "reparameterize"): same_reparameterize,
-    ("03_decoder", "Decoder"): same_decoder,
-    ("03_decoder", "log_likelihood"): same_log_likelihood,
-    ("04_elbo", "kl"): same_kl,
-    ("04_elbo", "wrong_kl"): same_wrong_kl,
-    ("04_elbo", "elbo_terms"): same_elbo,
-    ("04_elbo", "weighted"): same_weighted,
-    ("05_training", "fit"): same_fit,
-    ("05_training", "sample"): same_sample,
-    ("06_evaluation", "log_mean_exp"): same_log_mean_exp,
-    ("06_evaluation", "active_units"): same_active_units,
-    ("06_evaluation", "importance_weighted"): same_importance_weighted,
-    ("06_evaluation", "path_derivative"): same_path_derivative,
+    ("binarization", "threshold"): same_threshold,
+    ("binarization", "bernoulli"): same_bernoulli,
+    ("encoder", "Encoder"): same_encoder,
+    ("encoder", "reparameterize"): same_reparameterize,
+    ("decoder", "Decoder"): same_decoder,
+    ("decoder", "log_likelihood"): same_log_likelihood,
+    ("elbo", "kl"): same_kl,
+    ("elbo", "wrong_kl"): same_wrong_kl,
+    ("elbo", "elbo_terms"): same_elbo,
+    ("elbo", "weighted"): same_weighted,
+    ("training", "fit"): same_fit,
+    ("training", "sample"): same_sample,
+    ("evaluation", "log_mean_exp"): same_log_mean_exp,
+    ("evaluation", "active_units"): same_active_units,
+    ("evaluation", "importance_weighted"): same_importance_weighted,
+    ("evaluation", "path_derivative"): same_path_derivative,
 }
 
 
-@pytest.mark.parametrize(("stem", "name"), TWINS)
-def test_what_a_lesson_defines_equals_its_twin(stem, name):
+@pytest.mark.parametrize(("topic", "name"), TWINS)
+def test_what_a_lesson_defines_equals_its_twin(topic, name):
     torch.manual_seed(0)
-    TWINS[stem, name](definitions(stem)[name])
+    (path,) = (path for path in PATHS if path.stem[3:] == topic)
+    TWINS[topic, name](defined_in(path)[0][name])
 
 
 def test_no_twin_is_left_out(path):
@@ -439,269 +532,5 @@ def test_no_twin_is_left_out(path):
         for name, value in vars(module).items()
         if getattr(value, "__module__", "").startswith("vaelib") and not name.startswith("_")
     }
-    for name in definitions(path.stem).keys() & public:
-        assert (path.stem, name) in TWINS
-
-
-# The runner and nbval, seen failing.
-
-
-def write_notebook(path, *sources, output=None):
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    if output is not None:
-        notebook.cells[0].execution_count = 1
-        notebook.cells[0].outputs = [nbformat.v4.new_output("stream", name="stdout", text=output)]
-    nbformat.write(notebook, path)
-    return path
-
-
-def run(*command):
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=HOME, capture_output=True, text=True, timeout=280
-    )
-    return done.returncode, done.stdout, time.perf_counter() - start
-
-
-def nbval(path):
-    options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=5", "-p", "no:cacheprovider"]
-    options += ["-p", "conftest"]  # ours, which pytest finds by itself for notebooks of the course
-    return run("-m", "pytest", *options, path)
-
-
-def test_nbval_sums_up_each_notebook(tmp_path):
-    path = write_notebook(
-        tmp_path / "small.ipynb", "print(1)", "big = bytearray(300_000_000)", output="1\n"
-    )
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells[1].execution_count = 2
-    notebook.cells.append(nbformat.v4.new_code_cell("del big\n1 / 0", execution_count=3))
-    nbformat.write(notebook, path)
-    status, printed, _ = nbval(path)
-    assert status == 1
-    found = re.search(
-        r"small\.ipynb +3 cells, 1 failed, +1 outputs compared, +[\d.]+ s, +(\d+) MB", printed
-    )
-    assert found, printed
-    assert 300 < int(found[1]) < 800, "the most that it had, not what it has at the end"
-    assert "1 / 0" in printed
-
-
-def test_the_runner_names_the_failing_cell_and_its_error(tmp_path):
-    path = write_notebook(tmp_path / "broken.ipynb", "x = 1", "print(x)\n1 / 0", "y = 2")
-    before = path.read_bytes()
-    status, printed, _ = run("tools/notebooks.py", "refresh", path)
-    assert status == 1
-    assert "code cell 2 of 3" in printed
-    assert "    1 / 0" in printed
-    assert "ZeroDivisionError: division by zero" in printed
-    assert path.read_bytes() == before
-
-
-def test_the_runner_survives_a_dead_kernel(tmp_path):
-    path = write_notebook(tmp_path / "dead.ipynb", "x = 1", "import os\nos._exit(1)", "y = 2")
-    notebook = nbformat.read(path, as_version=4)
-    for count, cell in enumerate(notebook.cells, 1):
-        cell.execution_count = count
-    nbformat.write(notebook, path)
-    status, printed, seconds = run("tools/notebooks.py", "refresh", path)
-    assert status == 1
-    assert "code cell 2 of 3" in printed
-    assert "DeadKernelError" in printed
-    assert seconds < 60
-
-
-@pytest.fixture
-def runner(tmp_path):
-    """The runner with build/ in a temporary folder: (task, *paths) -> (status, printed)."""
-
-    def call(task, *paths):
-        script = (
-            "import pathlib, sys; sys.path.insert(0, 'tools'); import notebooks as n; "
-            f"n.BUILD = pathlib.Path({str(tmp_path / 'build')!r}); "
-            "n.RESULT = n.BUILD / 'result.json'; "
-            f"sys.exit(n.{task}([pathlib.Path(p) for p in {list(map(str, paths))!r}]))"
-        )
-        return run("-c", script)[:2]
-
-    return call
-
-
-def test_run_prints_a_line_each_writes_copies_and_reports(tmp_path, runner):
-    result = '{"dataset": "mnist", "negative_elbo": 119.234, "band": [118.0, 121.0]}'
-    one = write_notebook(tmp_path / "01_one.ipynb", "big = bytearray(200_000_000)\nbig[-1]")
-    source = f"open('build/result.json', 'w').write({result!r})"
-    two = write_notebook(tmp_path / "02_two.ipynb", source)
-    status, printed = runner("run", one, two)
-    assert status == 0
-    first, second, *rest = printed.splitlines()
-    line = re.compile(r"(\w+) +(\d+\.\d) s +(\d+) MB  ok")
-    assert line.fullmatch(first)[1] == "01_one"
-    assert line.fullmatch(second)[1] == "02_two"
-    assert int(line.fullmatch(first)[3]) > 200
-    report = "\n".join(rest)
-    assert "Data set: mnist" in report
-    assert "119.23 nats per image (expected between 118.0 and 121.0)" in report
-    assert "build/sample.png" in report
-    copy = nbformat.read(tmp_path / "build" / "notebooks" / "01_one.ipynb", as_version=4)
-    assert copy.cells[0].execution_count == 1
-    assert nbformat.read(one, as_version=4).cells[0].execution_count is None
-
-
-def test_run_goes_on_after_a_failure_and_reports_nothing_stale(tmp_path, runner):
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "result.json").write_text("{}")
-    bad = write_notebook(tmp_path / "01_bad.ipynb", "1 / 0")
-    torn = tmp_path / "02_torn.ipynb"
-    torn.write_text("<<<<<<< not a notebook")
-    good = write_notebook(tmp_path / "03_good.ipynb", "1 + 1")
-    status, printed = runner("run", bad, torn, good)
-    assert status == 1
-    assert "ZeroDivisionError" in printed
-    assert "02_torn" in printed
-    assert re.search(r"03_good .* ok", printed)
-    assert "Test −ELBO" not in printed
-
-
-def test_ctrl_c_before_a_kernel_exists_does_not_kill_the_runner(tmp_path):
-    path = write_notebook(tmp_path / "a.ipynb", "1 + 1")
-    script = f"""
-import pathlib, sys; sys.path.insert(0, 'tools')
-import notebooks as n
-def early(self, *a, **k): raise KeyboardInterrupt
-n.ThreadPoolExecutor.submit = early
-sys.argv = ['notebooks.py', 'refresh', {str(path)!r}]
-sys.exit(n.main())
-"""
-    status, printed, _ = run("-c", script)
-    assert status == 130
-    assert "interrupted" in printed
-
-
-def test_run_without_the_data_that_was_asked_for_fails_before_it_starts(
-    fresh, tmp_path, runner, monkeypatch
-):
-    monkeypatch.setenv("VAELIB_DATASET", "mnist")
-    monkeypatch.setenv("VAELIB_OFFLINE", "1")
-    good = write_notebook(tmp_path / "good.ipynb", "1 + 1")
-    assert runner("run", good) == (1, "")
-
-
-def test_run_without_network_draws_glyphs_and_keeps_kernels_from_waiting(
-    fresh, tmp_path, runner, monkeypatch
-):
-    monkeypatch.setenv("VAELIB_MIRROR", "http://127.0.0.1:9")  # nobody answers there
-    monkeypatch.setenv("PYTHONPATH", str(HOME / "tools" / "offline"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # two would wait for each other beside other work
-    show = "import os; from vaelib import data; print(data.load(split='test').name)"
-    path = write_notebook(tmp_path / "show.ipynb", f"{show}; print(os.environ['VAELIB_OFFLINE'])")
-    assert runner("run", path)[0] == 0
-    copy = nbformat.read(tmp_path / "build" / "notebooks" / "show.ipynb", as_version=4)
-    said = {o.name: o.text for o in copy.cells[0].outputs}
-    assert said["stdout"] == "glyphs\nno mirror could be reached\n"
-    assert "THIS IS NOT MNIST" in said["stderr"]
-    assert (fresh / "glyphs").is_dir()
-    assert list((fresh / "models").glob("glyphs-*.safetensors")), "the demonstration's model"
-
-
-def test_refresh_of_the_course_insists_on_mnist(fresh, runner, monkeypatch):
-    monkeypatch.setenv("VAELIB_OFFLINE", "1")
-    before = PATHS[2].read_bytes()
-    assert runner("refresh", PATHS[2]) == (1, "")
-    assert PATHS[2].read_bytes() == before
-
-
-def test_refresh_normalises(tmp_path, runner):
-    path = write_notebook(tmp_path / "a.ipynb", "1 + 1")
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata["widgets"] = {}
-    notebook.cells[0].metadata["editable"] = True
-    nbformat.write(notebook, path)
-    assert runner("refresh", path)[0] == 0
-    after = nbformat.read(path, as_version=4)
-    assert set(after.metadata) == {"kernelspec", "language_info"}
-    assert after.cells[0].metadata == {}
-    assert after.cells[0].outputs[0]["data"]["text/plain"] == "2"
-
-
-def interrupted(runner: subprocess.Popen, begun: Path) -> tuple[int, str, str]:
-    """What `runner` leaves behind on a Ctrl-C after the file `begun` came to be."""
-    deadline = time.monotonic() + 120
-    while not begun.exists() and runner.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert begun.exists(), "the runner never came as far as this test wants to stop it"
-    runner.send_signal(signal.SIGINT)
-    try:
-        printed, errors = runner.communicate(timeout=30)
-    finally:
-        runner.kill()
-    return runner.returncode, printed, errors
-
-
-SLOW = {  # where a Ctrl-C may come, made slow: {stage: source before `main`}
-    "data": "loading.choose = lambda name: (begun.touch(), time.sleep(100))",
-    "kernel": """
-execute = n.NotebookClient.execute
-n.NotebookClient.execute = lambda *a, **k: (begun.touch(), time.sleep(3), execute(*a, **k))""",
-    "cell": "",
-}
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-@pytest.mark.parametrize("stage", SLOW)
-def test_ctrl_c_ends_the_runner_quietly_and_leaves_the_notebook(tmp_path, stage):
-    begun = tmp_path / "begun"
-    source = f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(100)"
-    path = write_notebook(tmp_path / "long.ipynb", source)
-    before = path.read_bytes()
-    script = f"""
-import pathlib, sys, time
-sys.path.insert(0, "tools")
-import notebooks as n
-from vaelib.data import loading
-begun = pathlib.Path({str(begun)!r})
-{SLOW[stage]}
-sys.argv = ["notebooks.py", "refresh", {str(path)!r}]
-sys.exit(n.main())"""
-    runner = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=HOME,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell's background jobs ignore Ctrl-C, and so would what they start
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    status, printed, errors = interrupted(runner, begun)
-    assert status == 130, errors
-    assert "interrupted" in printed
-    assert "Traceback" not in errors, errors
-    assert path.read_bytes() == before
-
-
-def test_nbval_passes_what_is_right_and_fails_what_changed(tmp_path):
-    right = write_notebook(tmp_path / "right.ipynb", "print(1 + 1)", output="2\n")
-    wrong = write_notebook(tmp_path / "wrong.ipynb", "print(1 + 1)", output="3\n")
-    assert nbval(right)[0] == 0
-    status, printed, _ = nbval(wrong)
-    assert status == 1
-    assert "print(1 + 1)" in printed
-
-
-def test_nbval_fails_on_a_dead_kernel_within_its_cell_timeout(tmp_path):
-    path = write_notebook(tmp_path / "dead.ipynb", "import os\nos._exit(1)", "x = 1")
-    status, _, seconds = nbval(path)
-    assert status == 1
-    assert seconds < 60
-
-
-def test_a_cell_that_swallows_the_interrupt_of_its_timeout_fails_all_the_same(tmp_path):
-    """As `train` does, which ends well when it is interrupted."""
-    source = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass"
-    path = write_notebook(tmp_path / "slow.ipynb", source, "assert False")
-    status, printed, seconds = nbval(path)
-    assert status == 1
-    assert "ran longer than --nbval-cell-timeout allows" in printed
-    assert "1 failed" in printed
-    assert seconds < 60
+    for name in defined_in(path)[1] & public:
+        assert (path.stem[3:], name) in TWINS

@@ -1,39 +1,19 @@
-"""The notebooks as a person meets them: a real browser, a mouse, a keyboard."""
+"""Every notebook as a person meets it, in JupyterLab and in Notebook 7: run, turned, drawn on."""
 
-import contextlib
-import importlib.util
-import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import browser
+import journey
 import nbformat
-import numpy as np
 import pytest
-import torch
-from browser import Screen, Sheet, soon
-from toy import toy
 
-from vaelib import checkpoint, data, sampling
-from vaelib.binarization import threshold
+from vaelib import checkpoint, data
 from vaelib.course import demonstration
-from vaelib.course.explorers import (
-    cloud,
-    coins,
-    decoding,
-    divergence,
-    gap,
-    latent_map,
-    sketch,
-    weights,
-)
-from vaelib.course.explorers.shell import View
-from vaelib.course.handwriting import as_mnist
+from vaelib.course.explorers import handwriting
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parents[2]
@@ -42,484 +22,69 @@ sys.path.insert(0, str(HOME / "tools"))
 import workshop  # noqa: E402
 
 NOTEBOOKS = sorted(path.name for path in (HOME / "notebooks").glob("*.ipynb"))
-APPS = ("jupyterlab", "notebook")
-PATIENCE = 500  # seconds for a notebook to run; notebook 5 takes about seventy
+PATIENCE = 500  # seconds for a notebook to run; the one that trains takes about seventy
+MOVES = {
+    "jupyterlab": (journey.keyboard, journey.mouse, journey.burst),
+    "notebook": (journey.keyboard, journey.mouse),
+}
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "jupyterlab": (),
     # Notebook 7.6's own: while the page loads, before any cell runs, its plugin for shortcuts
     # (notebook_core.js, on pluginChanged) reads the schema of a plugin that is not loaded yet.
     "notebook": ("uncaught: Cannot read properties of undefined (reading 'schema')",),
 }
-
-Settings = dict[str, object]
-TOSS, RESET = "Toss the coins again", "Reset"
+OWN_STEPS = journey.OWN_STEPS | {"draw": journey.drawing_is_recognised}
 
 
-class Case(NamedTuple):
-    """An explorer of a notebook, and what its picture must be for the settings that are shown.
+class Course:
+    """What the course's notebooks work on; `build` is the folder that they write to."""
 
-    `expected` takes the values of the controls by label, and `TOSS`, how often coins were
-    tossed. `key` and `drag` are the labels of sliders, `buttons` what each button sets.
-    """
+    def __init__(self, build: Path) -> None:
+        self.build = build
+        tests = data.load(split="test")
+        self.images, self.labels = tests.images, tests.labels
 
-    notebook: str
-    call: str
-    expected: Callable[[Settings], View]
-    key: str
-    drag: str
-    buttons: Mapping[str, Callable[[Settings], Settings]]
+    @cached_property
+    def demonstrated(self) -> VAE:
+        return demonstration.model()
 
+    @cached_property
+    def trained(self) -> VAE:
+        """The model that the notebook on training has trained in this run."""
+        return checkpoint.load(self.build / "vae.safetensors")
 
-BUILDS: dict[str, Path] = {}  # by app, the folder that notebooks write to
-
-
-@cache
-def held_out() -> data.Dataset:
-    return data.load(split="test")
-
-
-@cache
-def demonstrated() -> VAE:
-    return demonstration.model()
-
-
-@cache
-def trained(app: str) -> VAE:
-    """The model that notebook 5 has trained in this run."""
-    return checkpoint.load(BUILDS[app] / "vae.safetensors")
-
-
-def digit(settings: Settings) -> torch.Tensor:
-    return held_out().images[settings["digit (index)"]]
-
-
-def again(settings: Settings) -> Settings:
-    return {TOSS: settings[TOSS] + 1}
-
-
-def binarized(settings: Settings) -> View:
-    level = settings["threshold (intensity)"]
-    return coins.view_binarized(digit(settings), level=level, tossed=settings[TOSS])
-
-
-CLOUD = {
-    "μ₁ (prior σ)": "mean_1",
-    "μ₂ (prior σ)": "mean_2",
-    "log σ₁ (base e)": "log_std_1",
-    "log σ₂ (base e)": "log_std_2",
-    "ε₁ (σ₁)": "noise_1",
-    "ε₂ (σ₂)": "noise_2",
-    "climb the": "pull",
-}
-
-
-def clouded(settings: Settings) -> View:
-    return cloud.view_gradient(**{name: settings[label] for label, name in CLOUD.items()})
-
-
-def first_noise(settings: Settings) -> Settings:
-    noise = torch.randn(2, generator=torch.Generator().manual_seed(1), dtype=torch.float64).tolist()
-    return {"ε₁ (σ₁)": noise[0], "ε₂ (σ₂)": noise[1]}
-
-
-def decoded(settings: Settings) -> View:
-    code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
-    image = threshold(digit(settings))
-    return decoding.view_decoded(demonstrated(), image, code, tossed=settings[TOSS])
-
-
-def encoded(settings: Settings) -> Settings:
-    code = decoding.mean_code(demonstrated(), threshold(digit(settings)))
-    return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
-
-
-def first_surprise(settings: Settings) -> Settings:
-    code = torch.randn(5, generator=torch.Generator().manual_seed(0))
-    return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
-
-
-def guess(settings: Settings) -> dict[str, float]:
-    return {"mean": settings["μ of q (prior σ)"], "log_std": settings["log σ of q (base e)"]}
-
-
-def bounded(settings: Settings) -> View:
-    return gap.view_bound(*toy(), **guess(settings))
-
-
-def best(settings: Settings) -> Settings:
-    mean, log_std = gap.best_gaussian(*toy())
-    return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
-
-
-DOUBLINGS, DRAW = "codes k (log₂)", "Draw again"
-
-
-def estimated(settings: Settings) -> View:
-    return weights.view_estimate(
-        *toy(), doublings=settings[DOUBLINGS], drawn=settings.get(DRAW, 1), **guess(settings)
-    )
-
-
-def drawn_again(settings: Settings) -> Settings:
-    return {DRAW: settings.get(DRAW, 1) + 1}
-
-
-def diverged(settings: Settings) -> View:
-    return divergence.view_divergence(**guess(settings))
-
-
-def equal(settings: Settings) -> Settings:
-    return {"μ of q (prior σ)": 0.0, "log σ of q (base e)": 0.0}
-
-
-CASES = [
-    Case(
-        "01_binarization.ipynb",
-        "binarize",
-        binarized,
-        key="threshold (intensity)",
-        drag="digit (index)",
-        buttons={TOSS: again},
-    ),
-    Case(
-        "02_encoder.ipynb",
-        "encode",
-        clouded,
-        key="μ₂ (prior σ)",
-        drag="log σ₁ (base e)",
-        buttons={"Draw a new ε": first_noise},
-    ),
-    Case(
-        "03_decoder.ipynb",
-        "decode",
-        decoded,
-        key="z2 (prior σ)",
-        drag="digit (index)",
-        buttons={TOSS: again, "Encode this digit": encoded, "Surprise me": first_surprise},
-    ),
-    Case(
-        "04_elbo.ipynb",
-        "bound",
-        bounded,
-        key="μ of q (prior σ)",
-        drag="log σ of q (base e)",
-        buttons={"Best Gaussian": best},
-    ),
-    Case(
-        "04_elbo.ipynb",
-        "diverge",
-        diverged,
-        key="log σ of q (base e)",
-        drag="μ of q (prior σ)",
-        buttons={"q = p": equal},
-    ),
-    Case(
-        "06_evaluation.ipynb",
-        "estimate",
-        estimated,
-        key=DOUBLINGS,
-        drag="log σ of q (base e)",
-        buttons={DRAW: drawn_again},
-    ),
-]
+    @cached_property
+    def gallery(self) -> handwriting.Gallery:
+        return handwriting.gallery(self.trained, self.images, self.labels)
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    """A headless Chromium; without one the tests are skipped, but in CI they fail."""
-    missing = []
-    if browser.find_browser() is None:
-        missing.append("Chromium (Debian's package `chromium`, or name one by VAELIB_BROWSER)")
-    if importlib.util.find_spec("playwright") is None:
-        missing.append("playwright (`pip install playwright`)")
-    if missing:
-        reason = f"to test in a browser, install {' and '.join(missing)}"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=browser.find_browser(), args=browser.QUIET
-        )
-        yield found
-        found.close()
-
-
-class Desk:
-    """One page at a time, with a notebook that was opened, and run from the menu."""
-
-    def __init__(self, chromium, course: Callable[[str], Path], stack: contextlib.ExitStack):
-        self.chromium, self.course, self.stack = chromium, course, stack
-        self.servers: dict[str, browser.Server] = {}
-        self.sheet: Sheet | None = None
-        self.open: tuple[str, str] | None = None
-        self.ready = False
-
-    def turn_to(self, app: str, notebook: str) -> Sheet:
-        """The notebook's page; one that could not be run fails at once for every later step."""
-        if self.open != (app, notebook):
-            self.clear()
-            self.open = app, notebook
-            folder = self.course(app) / "notebooks"
-            if app not in self.servers:
-                self.servers[app] = self.stack.enter_context(
-                    browser.serve(app, folder, self.course(f"{app}-home"))
-                )
-            self.sheet = Sheet(self.chromium, self.servers[app], notebook, folder)
-            self.sheet.app = app
-            self.sheet.run_all(PATIENCE)
-            self.ready = True
-        assert self.ready, f"{notebook} was not opened, or did not run to its end; see above"
-        return self.sheet
-
-    def clear(self) -> None:
-        self.ready = False
-        if self.sheet is not None:
-            self.sheet.close()
-            self.sheet = None
-
-
-@pytest.fixture(scope="module")
-def desk(chromium, tmp_path_factory) -> Iterator[Desk]:
+def desk(tmp_path_factory) -> Iterator[journey.Desk]:
     """Servers on a copy of the notebooks and of what they read, begun when first needed."""
 
     @cache
-    def course(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        if not name.endswith("-home"):
-            (folder / "notebooks").mkdir()
-            for notebook in NOTEBOOKS:
-                source = HOME / "notebooks" / notebook
-                browser.put_uncounted(source, folder / "notebooks" / notebook)
-            for source in workshop.measurements():
-                target = folder / source.relative_to(HOME)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, target)
-            BUILDS[name] = folder / "build"
-        return folder
+    def folder(name: str) -> Path:
+        made = tmp_path_factory.mktemp(name)
+        if name.endswith("-home"):
+            return made
+        (made / "notebooks").mkdir()
+        for notebook in NOTEBOOKS:
+            browser.put_uncounted(HOME / "notebooks" / notebook, made / "notebooks" / notebook)
+        for source in workshop.measurements():
+            target = made / source.relative_to(HOME)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+        return made / "notebooks"
 
-    with contextlib.ExitStack() as stack:
-        made = Desk(chromium, course, stack)
+    @cache
+    def course(app: str) -> Course:
+        return Course(folder(app).parent / "build")
+
+    with (
+        journey.chromium() as chromium,
+        journey.Desk(chromium, folder, course, PATIENCE) as made,
+    ):
         yield made
-        made.clear()
-
-
-def expect(screen: Screen, view: View) -> None:
-    """The picture on the page is, or within seconds becomes, that of `view`: every pixel."""
-    wanted = view.figure.pixels()
-    if soon(lambda: np.array_equal(screen.picture(), wanted)):
-        return
-    got = screen.picture()
-    assert got.shape == wanted.shape
-    off = (got != wanted).any(2)
-    pytest.fail(f"{off.sum()} of {off.size} pixels differ; the page shows {screen.settings}")
-
-
-def expect_to_follow(screen: Screen, expected: Callable[[Settings], View]) -> None:
-    """The picture becomes that of the settings, some of which the kernel is still to change."""
-
-    def follows() -> bool:
-        return np.array_equal(screen.picture(), expected(screen.settings).figure.pixels())
-
-    if not soon(follows):
-        expect(screen, expected(screen.settings))
-
-
-def agree(shown: Settings, meant: Settings) -> bool:
-    """Whether the page's sliders, in steps of at most 0.05, stand at these values."""
-    return all(
-        abs(value - meant[label]) <= 0.0251 if isinstance(value, (int, float)) else True
-        for label, value in shown.items()
-    )
-
-
-def every_cell_runs(sheet: Sheet) -> None:
-    assert sheet.errors == []
-    code = [cell for cell in sheet.cells if cell.cell_type == "code"]
-    assert sheet.counts == [f"[{n + 1}]:" for n in range(len(code))]
-
-
-def keyboard(case: Case, sheet: Sheet) -> None:
-    """Arrow keys move the slider that has the focus, and neither the page nor its cells."""
-    screen = sheet.explorer(case.call)
-    before = screen.settings
-    expect(screen, case.expected(before | {TOSS: 1}))
-    layout = screen.layout()
-    screen.press(case.key, "ArrowRight")
-    place = sheet.selected, screen.top
-    screen.press(case.key, "ArrowUp", 2)
-    screen.press(case.key, "ArrowLeft")
-    after = screen.settings
-    assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
-    assert after[case.key] > before[case.key]
-    assert after == before | {case.key: after[case.key]}
-    expect(screen, case.expected(after | {TOSS: 1}))
-    assert screen.layout() == layout
-    screen.button(RESET).focus()
-    sheet.page.keyboard.press("Enter")
-    expect(screen, case.expected(before | {TOSS: 1}))
-    assert screen.settings == before
-    assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
-
-
-def mouse(case: Case, sheet: Sheet) -> None:
-    """A slider is dragged, each button pressed; Reset brings back what was first."""
-    screen = sheet.explorer(case.call)
-    first = screen.settings
-    screen.drag(case.drag, 0.3)
-    assert screen.settings[case.drag] != first[case.drag]
-    settings = screen.settings | {TOSS: 1}
-    expect(screen, case.expected(settings))
-    layout = screen.layout()
-    for button, change in case.buttons.items():
-        screen.click(button)
-        settings |= change(settings)
-        reached = soon(lambda meant=settings: agree(screen.settings, meant))
-        assert reached, (button, screen.settings, settings)
-        settings |= screen.settings  # a slider rounds what it is given to its steps
-        expect(screen, case.expected(settings))
-    screen.click(RESET)
-    expect(screen, case.expected(first | {TOSS: 1}))
-    assert screen.settings == first
-    assert screen.layout() == layout
-
-
-def burst(case: Case, sheet: Sheet) -> None:
-    """Of many moves that come while a picture is drawn only the newest is drawn."""
-    screen = sheet.explorer(case.call)
-    first = screen.settings
-    with screen.counted() as seen:
-        screen.burst(case.key, "ArrowRight", 30)
-        last = screen.settings
-        assert last != first
-        expect(screen, case.expected(last | {TOSS: 1}))
-        time.sleep(0.5)
-    assert len(seen) <= 3, f"{len(seen)} pictures for one burst: the first, the newest, no more"
-    screen.press(case.key, "ArrowLeft", 30)
-    expect(screen, case.expected(screen.settings | {TOSS: 1}))
-    screen.click(RESET)
-    expect(screen, case.expected(first | {TOSS: 1}))
-
-
-def codes_of(vae: VAE, *numbers: int) -> torch.Tensor:
-    """The posterior means of some test digits, computed together with the first 2,000's."""
-    with torch.no_grad():
-        return vae.encoder(threshold(held_out().images[:2000])).mean[list(numbers)]
-
-
-def walked(sheet: Sheet, settings: Settings) -> View:
-    vae = trained(sheet.app)
-    ends = codes_of(vae, settings["from digit (index)"], settings["to digit (index)"])
-    axes = tuple(int(settings[f"{way} (latent axis)"][1:]) - 1 for way in ("across", "up"))
-    along = float(settings["along the line (0 to 1)"])
-    return latent_map.view_walk(vae, ends, along=along, axes=axes, point=tuple(settings["pad"]))
-
-
-def walk(sheet: Sheet) -> None:
-    """The pad is pointed at by mouse and moved by keyboard, and follows the line."""
-    screen = sheet.explorer("walk")
-    first = screen.settings
-    expect(screen, walked(sheet, first))
-    layout = screen.layout()
-    screen.trace([(0.5, 0.5), (0.7, 0.3)])
-    x, y = screen.settings["pad"]
-    assert (x, y) == pytest.approx((1.6, 1.6), abs=0.05)
-    expect(screen, walked(sheet, screen.settings))
-    place = sheet.selected, screen.top
-    screen.press("pad", "ArrowUp", 3)
-    screen.press("pad", "ArrowLeft", 2)
-    assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
-    moved = screen.settings["pad"]
-    assert moved == pytest.approx([x - 0.2, y + 0.3], abs=1e-6)
-    expect(screen, walked(sheet, screen.settings))
-    screen.drag("along the line (0 to 1)", 0.9)
-    assert screen.settings["along the line (0 to 1)"] > 0.8
-    assert soon(lambda: screen.settings["pad"] != moved), "the pad does not follow the line"
-    expect_to_follow(screen, partial(walked, sheet))
-    assert screen.layout() == layout
-    screen.click(RESET)
-    expect(screen, walked(sheet, first))
-    assert screen.settings == first
-
-
-def training(sheet: Sheet) -> None:
-    """A run is watched for an epoch, and stopped."""
-    screen = sheet.explorer("train_live")
-    start, stop = screen.button("Train"), screen.button("Stop")
-    assert "Untrained" in screen.words
-    untrained = screen.picture()
-    screen.press("epochs (passes)", "End")
-    assert screen.settings["epochs (passes)"] == 20, "a run that would go on for half a minute"
-    screen.click("Train")
-    assert soon(lambda: "Epoch 1 of 20" in screen.words)
-    assert start.is_disabled()
-    assert soon(lambda: "Epoch 2 of 20" in screen.words, 60)
-    assert not np.array_equal(screen.picture(), untrained)
-    screen.click("Stop")
-    assert soon(lambda: screen.words.startswith("Stopped after step"), 5)
-    assert soon(start.is_enabled)
-    assert stop.is_disabled()
-    words, picture = screen.words, screen.picture()
-    time.sleep(4)  # an epoch takes two
-    assert screen.words == words
-    assert np.array_equal(screen.picture(), picture)
-    screen.click(RESET)
-    assert soon(lambda: "Untrained" in screen.words)
-    assert soon(lambda: screen.settings["epochs (passes)"] == 5)
-
-
-def circle(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
-    turn = np.linspace(0, 2 * np.pi, 25)
-    return list(zip(x - wide * np.sin(turn), y - high * np.cos(turn), strict=True))
-
-
-DRAWN = {
-    0: [circle(0.5, 0.5, 0.22, 0.32)],
-    1: [[(0.52, 0.15), (0.5, 0.85)]],
-    7: [[(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]],
-}
-
-
-@cache
-def gallery(app: str) -> sketch.Gallery:
-    return sketch.gallery(trained(app), held_out().images, held_out().labels)
-
-
-def drawing(sheet: Sheet) -> None:
-    """A digit drawn by mouse is rebuilt as one that test digits of its kind look like."""
-    screen = sheet.explorer("draw")
-    vae, tests = trained(sheet.app), gallery(sheet.app)
-    blank = torch.zeros(sketch.SIDE, sketch.SIDE)
-    expect(screen, sketch.view_drawing(vae, tests, blank))
-    layout = screen.layout()
-    images = threshold(held_out().images)
-    for number, lines in DRAWN.items():
-        for line in lines:
-            screen.trace(line)
-        # a byte a pixel is what the page sends
-        ink = (255 * torch.from_numpy(screen.ink(sketch.SIDE))).round().float() / 255
-        expect(screen, sketch.view_drawing(vae, tests, ink))
-        assert f"labelled {', '.join([str(number)] * 3)}" in screen.words
-        with torch.no_grad():
-            code = vae.encoder(threshold(as_mnist(ink))[None]).mean
-        near = torch.cdist(sampling.decode(vae, code), images)[0].topk(5, largest=False).indices
-        assert (held_out().labels[near] == number).sum() >= 4
-        screen.click("Clear")
-        expect(screen, sketch.view_drawing(vae, tests, blank))
-    assert screen.layout() == layout
-    screen.click("Use a test digit")
-    assert soon(lambda: "nearest test digits" in screen.words)
-    screen.click(RESET)
-    expect(screen, sketch.view_drawing(vae, tests, blank))
-
-
-MOVES = {"jupyterlab": (keyboard, mouse, burst), "notebook": (keyboard, mouse)}
-OWN_STEPS = {"walk": walk, "train_live": training, "draw": drawing}
-
-
-def the_console_shows_no_error(sheet: Sheet) -> None:
-    """Last of a notebook's steps, since it is about all that was done before."""
-    assert [fault for fault in sheet.faults if fault not in ALLOWED[sheet.app]] == []
 
 
 @cache
@@ -529,26 +94,24 @@ def explorers_of(notebook: str) -> tuple[str, ...]:
     return tuple(call for cell in cells for call in browser.calls(cell))
 
 
-def journey() -> Iterator[object]:
+def steps_in() -> Iterator[object]:
     """All that is done, in order: a notebook is opened once in each interface."""
-    for app in APPS:
+    for app, moves in MOVES.items():
         for notebook in NOTEBOOKS:
-            steps = {"runs": every_cell_runs}
-            for case in (case for case in CASES if case.notebook == notebook):
-                steps |= {f"{case.call}-{do.__name__}": partial(do, case) for do in MOVES[app]}
-            own = [call for call in explorers_of(notebook) if call in OWN_STEPS]
-            steps |= {call: OWN_STEPS[call] for call in own}
-            steps["console"] = the_console_shows_no_error
+            made = explorers_of(notebook)
+            steps = {"runs": journey.every_cell_runs}
+            for case in (case for case in journey.CASES if case.call in made):
+                steps |= {f"{case.call}-{do.__name__}": partial(do, case) for do in moves}
+            steps |= {call: OWN_STEPS[call] for call in made if call in OWN_STEPS}
+            steps["console"] = partial(journey.the_console_shows_no_error, allowed=ALLOWED[app])
             for name, step in steps.items():
                 yield pytest.param(app, notebook, step, id=f"{app}-{notebook[:2]}-{name}")
 
 
-@pytest.mark.parametrize(("app", "notebook", "step"), list(journey()))
-def test_a_person(desk: Desk, app: str, notebook: str, step: Callable[[Sheet], None]):
+@pytest.mark.parametrize(("app", "notebook", "step"), list(steps_in()))
+def test_a_person(desk, app, notebook, step):
     step(desk.turn_to(app, notebook))
 
 
-def test_every_explorer_is_met():
-    known = {(case.notebook, case.call) for case in CASES}
-    made = {(notebook, call) for notebook in NOTEBOOKS for call in explorers_of(notebook)}
-    assert {(notebook, call) for notebook, call in made if call not in OWN_STEPS} == known
+def test_every_explorer_is_met_in_a_notebook():
+    assert {call for notebook in NOTEBOOKS for call in explorers_of(notebook)} == journey.EXPLORERS

@@ -26,7 +26,8 @@ def main(arguments: list[str]) -> int:
         return status
     if status:
         print("JupyterLab is opened all the same; what fails above may stop a notebook later.")
-    lab = [sys.executable, "-m", "jupyterlab", "notebooks/01_binarization.ipynb"]
+    first = min((HERE / "notebooks").glob("*.ipynb"))
+    lab = [sys.executable, "-m", "jupyterlab", str(first.relative_to(HERE))]
     return subprocess.run(lab, cwd=HERE, env=surroundings(), check=False).returncode
 
 

@@ -1,0 +1,479 @@
+"""What a person does with each explorer in a browser, and what must be seen afterwards."""
+
+import contextlib
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import browser
+import numpy as np
+import pytest
+import torch
+from browser import Screen, Sheet, soon
+from toy import Toy, toy
+
+from vaelib import sampling
+from vaelib.binarization import by_threshold
+from vaelib.course.explorers import (
+    binarization,
+    decoder,
+    elbo,
+    encoder,
+    evaluation,
+    handwriting,
+    latent,
+)
+from vaelib.course.explorers.shell import View
+from vaelib.course.handwriting import as_mnist
+
+Settings = dict[str, object]
+TOSS, RESET = "Toss the coins again", "Reset"
+
+
+class Case(NamedTuple):
+    """An explorer, and what its picture must be for the settings that are shown.
+
+    `expected` takes what the notebook works on, as `Toy` has it, and the values of the controls
+    by label, and `TOSS`, how often coins were tossed. `key` and `drag` are the labels of sliders,
+    `buttons` what each button sets.
+    """
+
+    call: str
+    expected: Callable[[Toy, Settings], View]
+    key: str
+    drag: str
+    buttons: Mapping[str, Callable[[Toy, Settings], Settings]]
+
+
+def digit(world: Toy, settings: Settings) -> torch.Tensor:
+    return world.images[settings["digit (index)"]]
+
+
+def again(world: Toy, settings: Settings) -> Settings:
+    return {TOSS: settings[TOSS] + 1}
+
+
+def binarized(world: Toy, settings: Settings) -> View:
+    level = settings["threshold (intensity)"]
+    return binarization.view(digit(world, settings), level=level, tossed=settings[TOSS])
+
+
+CLOUD = {
+    "μ₁ (prior σ)": "mean_1",
+    "μ₂ (prior σ)": "mean_2",
+    "log σ₁ (base e)": "log_std_1",
+    "log σ₂ (base e)": "log_std_2",
+    "ε₁ (σ₁)": "noise_1",
+    "ε₂ (σ₂)": "noise_2",
+    "climb the": "pull",
+}
+
+
+def clouded(world: Toy, settings: Settings) -> View:
+    return encoder.view(**{name: settings[label] for label, name in CLOUD.items()})
+
+
+def first_noise(world: Toy, settings: Settings) -> Settings:
+    noise = torch.randn(2, generator=torch.Generator().manual_seed(1), dtype=torch.float64).tolist()
+    return {"ε₁ (σ₁)": noise[0], "ε₂ (σ₂)": noise[1]}
+
+
+def decoded(world: Toy, settings: Settings) -> View:
+    code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
+    image = by_threshold(digit(world, settings))
+    return decoder.view(world.demonstrated, image, code, tossed=settings[TOSS])
+
+
+def encoded(world: Toy, settings: Settings) -> Settings:
+    code = decoder.mean_code(world.demonstrated, by_threshold(digit(world, settings)))
+    return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
+
+
+def first_surprise(world: Toy, settings: Settings) -> Settings:
+    code = torch.randn(5, generator=torch.Generator().manual_seed(0))
+    return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
+
+
+def guess(settings: Settings) -> dict[str, float]:
+    return {"mean": settings["μ of q (prior σ)"], "log_std": settings["log σ of q (base e)"]}
+
+
+def bounded(world: Toy, settings: Settings) -> View:
+    return elbo.view_bound(*toy(), **guess(settings))
+
+
+def best(world: Toy, settings: Settings) -> Settings:
+    mean, log_std = elbo.best_gaussian(*toy())
+    return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
+
+
+DOUBLINGS, DRAW = "codes k (log₂)", "Draw again"
+
+
+def estimated(world: Toy, settings: Settings) -> View:
+    return evaluation.view(
+        *toy(), doublings=settings[DOUBLINGS], drawn=settings.get(DRAW, 1), **guess(settings)
+    )
+
+
+def drawn_again(world: Toy, settings: Settings) -> Settings:
+    return {DRAW: settings.get(DRAW, 1) + 1}
+
+
+def diverged(world: Toy, settings: Settings) -> View:
+    return elbo.view_divergence(**guess(settings))
+
+
+def equal(world: Toy, settings: Settings) -> Settings:
+    return {"μ of q (prior σ)": 0.0, "log σ of q (base e)": 0.0}
+
+
+CASES = [
+    Case(
+        "binarize",
+        binarized,
+        key="threshold (intensity)",
+        drag="digit (index)",
+        buttons={TOSS: again},
+    ),
+    Case(
+        "encode",
+        clouded,
+        key="μ₂ (prior σ)",
+        drag="log σ₁ (base e)",
+        buttons={"Draw a new ε": first_noise},
+    ),
+    Case(
+        "decode",
+        decoded,
+        key="z2 (prior σ)",
+        drag="digit (index)",
+        buttons={TOSS: again, "Encode this digit": encoded, "Surprise me": first_surprise},
+    ),
+    Case(
+        "bound",
+        bounded,
+        key="μ of q (prior σ)",
+        drag="log σ of q (base e)",
+        buttons={"Best Gaussian": best},
+    ),
+    Case(
+        "diverge",
+        diverged,
+        key="log σ of q (base e)",
+        drag="μ of q (prior σ)",
+        buttons={"q = p": equal},
+    ),
+    Case(
+        "estimate",
+        estimated,
+        key=DOUBLINGS,
+        drag="log σ of q (base e)",
+        buttons={DRAW: drawn_again},
+    ),
+]
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[object]:
+    """A headless Chromium; without one the tests are skipped, but in CI they fail."""
+    missing = []
+    if browser.find_browser() is None:
+        missing.append("Chromium (Debian's package `chromium`, or name one by VAELIB_BROWSER)")
+    if importlib.util.find_spec("playwright") is None:
+        missing.append("playwright (`pip install playwright`)")
+    if missing:
+        reason = f"to test in a browser, install {' and '.join(missing)}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=browser.find_browser(), args=browser.QUIET
+        )
+        yield found
+        found.close()
+
+
+class Desk:
+    """One page at a time, with a notebook that was opened, and run from the menu.
+
+    `course` gives the folder to serve for each interface, and `world` what its notebooks work on.
+    """
+
+    def __init__(
+        self, chromium, course: Callable[[str], Path], world: Callable[[str], Toy], seconds: float
+    ):
+        self.chromium, self.course, self.world, self.seconds = chromium, course, world, seconds
+        self.stack = contextlib.ExitStack()
+        self.servers: dict[str, browser.Server] = {}
+        self.sheet: Sheet | None = None
+        self.open: tuple[str, str] | None = None
+        self.ready = False
+
+    def turn_to(self, app: str, notebook: str) -> Sheet:
+        """The notebook's page; one that could not be run fails at once for every later step."""
+        if self.open != (app, notebook):
+            self.clear()
+            self.open = app, notebook
+            folder = self.course(app)
+            if app not in self.servers:
+                self.servers[app] = self.stack.enter_context(
+                    browser.serve(app, folder, self.course(f"{app}-home"))
+                )
+            self.sheet = Sheet(self.chromium, self.servers[app], notebook, folder)
+            self.sheet.app, self.sheet.world = app, self.world(app)
+            self.sheet.run_all(self.seconds)
+            self.ready = True
+        assert self.ready, f"{notebook} was not opened, or did not run to its end; see above"
+        return self.sheet
+
+    def clear(self) -> None:
+        self.ready = False
+        if self.sheet is not None:
+            self.sheet.close()
+            self.sheet = None
+
+    def __enter__(self) -> "Desk":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        with self.stack:
+            self.clear()
+
+
+def expect(screen: Screen, view: View) -> None:
+    """The picture on the page is, or within seconds becomes, that of `view`: every pixel."""
+    wanted = view.figure.pixels()
+    if soon(lambda: np.array_equal(screen.picture(), wanted)):
+        return
+    got = screen.picture()
+    assert got.shape == wanted.shape
+    off = (got != wanted).any(2)
+    pytest.fail(f"{off.sum()} of {off.size} pixels differ; the page shows {screen.settings}")
+
+
+def expect_to_follow(screen: Screen, expected: Callable[[Settings], View]) -> None:
+    """The picture becomes that of the settings, some of which the kernel is still to change."""
+
+    def follows() -> bool:
+        return np.array_equal(screen.picture(), expected(screen.settings).figure.pixels())
+
+    if not soon(follows):
+        expect(screen, expected(screen.settings))
+
+
+def agree(shown: Settings, meant: Settings) -> bool:
+    """Whether the page's sliders, in steps of at most 0.05, stand at these values."""
+    return all(
+        abs(value - meant[label]) <= 0.0251 if isinstance(value, (int, float)) else True
+        for label, value in shown.items()
+    )
+
+
+def every_cell_runs(sheet: Sheet) -> None:
+    assert sheet.errors == []
+    code = [cell for cell in sheet.cells if cell.cell_type == "code"]
+    assert sheet.counts == [f"[{n + 1}]:" for n in range(len(code))]
+
+
+def keyboard(case: Case, sheet: Sheet) -> None:
+    """Arrow keys move the slider that has the focus, and neither the page nor its cells."""
+    screen = sheet.explorer(case.call)
+    expected = partial(case.expected, sheet.world)
+    before = screen.settings
+    expect(screen, expected(before | {TOSS: 1}))
+    layout = screen.layout()
+    screen.press(case.key, "ArrowRight")
+    place = sheet.selected, screen.top
+    screen.press(case.key, "ArrowUp", 2)
+    screen.press(case.key, "ArrowLeft")
+    after = screen.settings
+    assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
+    assert after[case.key] > before[case.key]
+    assert after == before | {case.key: after[case.key]}
+    expect(screen, expected(after | {TOSS: 1}))
+    assert screen.layout() == layout
+    screen.button(RESET).focus()
+    sheet.page.keyboard.press("Enter")
+    expect(screen, expected(before | {TOSS: 1}))
+    assert screen.settings == before
+    assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
+
+
+def mouse(case: Case, sheet: Sheet) -> None:
+    """A slider is dragged, each button pressed; Reset brings back what was first."""
+    screen = sheet.explorer(case.call)
+    expected = partial(case.expected, sheet.world)
+    first = screen.settings
+    screen.drag(case.drag, 0.3)
+    assert screen.settings[case.drag] != first[case.drag]
+    settings = screen.settings | {TOSS: 1}
+    expect(screen, expected(settings))
+    layout = screen.layout()
+    for button, change in case.buttons.items():
+        screen.click(button)
+        settings |= change(sheet.world, settings)
+        reached = soon(lambda meant=settings: agree(screen.settings, meant))
+        assert reached, (button, screen.settings, settings)
+        settings |= screen.settings  # a slider rounds what it is given to its steps
+        expect(screen, expected(settings))
+    screen.click(RESET)
+    expect(screen, expected(first | {TOSS: 1}))
+    assert screen.settings == first
+    assert screen.layout() == layout
+
+
+def burst(case: Case, sheet: Sheet) -> None:
+    """Of many moves that come while a picture is drawn only the newest is drawn."""
+    screen = sheet.explorer(case.call)
+    expected = partial(case.expected, sheet.world)
+    first = screen.settings
+    with screen.counted() as seen:
+        screen.burst(case.key, "ArrowRight", 30)
+        last = screen.settings
+        assert last != first
+        expect(screen, expected(last | {TOSS: 1}))
+        time.sleep(0.5)
+    assert len(seen) <= 3, f"{len(seen)} pictures for one burst: the first, the newest, no more"
+    screen.press(case.key, "ArrowLeft", 30)
+    expect(screen, expected(screen.settings | {TOSS: 1}))
+    screen.click(RESET)
+    expect(screen, expected(first | {TOSS: 1}))
+
+
+def codes_of(world: Toy, *numbers: int) -> torch.Tensor:
+    """The posterior means of some test digits, computed together with the first 2,000's."""
+    with torch.no_grad():
+        return world.trained.encoder(by_threshold(world.images[:2000])).mean[list(numbers)]
+
+
+def walked(world: Toy, settings: Settings) -> View:
+    ends = codes_of(world, settings["from digit (index)"], settings["to digit (index)"])
+    axes = tuple(int(settings[f"{way} (latent axis)"][1:]) - 1 for way in ("across", "up"))
+    along = float(settings["along the line (0 to 1)"])
+    return latent.view(world.trained, ends, along=along, axes=axes, point=tuple(settings["pad"]))
+
+
+def walk(sheet: Sheet) -> None:
+    """The pad is pointed at by mouse and moved by keyboard, and follows the line."""
+    screen = sheet.explorer("walk")
+    expected = partial(walked, sheet.world)
+    first = screen.settings
+    expect(screen, expected(first))
+    layout = screen.layout()
+    screen.trace([(0.5, 0.5), (0.7, 0.3)])
+    x, y = screen.settings["pad"]
+    assert (x, y) == pytest.approx((1.6, 1.6), abs=0.05)
+    expect(screen, expected(screen.settings))
+    place = sheet.selected, screen.top
+    screen.press("pad", "ArrowUp", 3)
+    screen.press("pad", "ArrowLeft", 2)
+    assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
+    moved = screen.settings["pad"]
+    assert moved == pytest.approx([x - 0.2, y + 0.3], abs=1e-6)
+    expect(screen, expected(screen.settings))
+    screen.drag("along the line (0 to 1)", 0.9)
+    assert screen.settings["along the line (0 to 1)"] > 0.8
+    assert soon(lambda: screen.settings["pad"] != moved), "the pad does not follow the line"
+    expect_to_follow(screen, expected)
+    assert screen.layout() == layout
+    screen.click(RESET)
+    expect(screen, expected(first))
+    assert screen.settings == first
+
+
+def training(sheet: Sheet) -> None:
+    """A run is watched for an epoch, and stopped."""
+    screen = sheet.explorer("train_live")
+    start, stop = screen.button("Train"), screen.button("Stop")
+    assert "Untrained" in screen.words
+    untrained = screen.picture()
+    screen.press("epochs (passes)", "End")
+    assert screen.settings["epochs (passes)"] == 20, "a run that would go on for half a minute"
+    screen.click("Train")
+    begun = time.monotonic()
+    assert soon(lambda: "Epoch 1 of 20" in screen.words)
+    assert start.is_disabled()
+    assert soon(lambda: "Epoch 2 of 20" in screen.words, 60)
+    assert not np.array_equal(screen.picture(), untrained)
+    epoch = time.monotonic() - begun
+    screen.click("Stop")
+    assert soon(lambda: screen.words.startswith("Stopped after step"), 5)
+    assert soon(start.is_enabled)
+    assert stop.is_disabled()
+    words, picture = screen.words, screen.picture()
+    time.sleep(1.5 * epoch)
+    assert screen.words == words
+    assert np.array_equal(screen.picture(), picture)
+    screen.click(RESET)
+    assert soon(lambda: "Untrained" in screen.words)
+    assert soon(lambda: screen.settings["epochs (passes)"] == 5)
+
+
+def circle(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
+    turn = np.linspace(0, 2 * np.pi, 25)
+    return list(zip(x - wide * np.sin(turn), y - high * np.cos(turn), strict=True))
+
+
+DRAWN = {
+    0: [circle(0.5, 0.5, 0.22, 0.32)],
+    1: [[(0.52, 0.15), (0.5, 0.85)]],
+    7: [[(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]],
+}
+
+
+def drawing(sheet: Sheet) -> None:
+    """A digit drawn by mouse is judged as `view` judges it, and a wiped box is blank again."""
+    draw(sheet, lambda number, ink, words: None)
+
+
+def drawing_is_recognised(sheet: Sheet) -> None:
+    """A digit drawn by mouse is rebuilt as one that test digits of its kind look like."""
+    world = sheet.world
+    images = by_threshold(world.images)
+
+    def recognised(number: int, ink: torch.Tensor, words: str) -> None:
+        assert f"labelled {', '.join([str(number)] * 3)}" in words
+        with torch.no_grad():
+            code = world.trained.encoder(by_threshold(as_mnist(ink))[None]).mean
+        decoded = sampling.decode(world.trained, code)
+        near = torch.cdist(decoded, images)[0].topk(5, largest=False).indices
+        assert (world.labels[near] == number).sum() >= 4
+
+    draw(sheet, recognised)
+
+
+def draw(sheet: Sheet, judge: Callable[[int, torch.Tensor, str], None]) -> None:
+    """Draw each digit with the mouse; `judge` gets its number, its ink and the words about it."""
+    screen, world = sheet.explorer("draw"), sheet.world
+    blank = torch.zeros(handwriting.SIDE, handwriting.SIDE)
+    expect(screen, handwriting.view(world.trained, world.gallery, blank))
+    layout = screen.layout()
+    for number, lines in DRAWN.items():
+        for line in lines:
+            screen.trace(line)
+        # a byte a pixel is what the page sends
+        ink = (255 * torch.from_numpy(screen.ink(handwriting.SIDE))).round().float() / 255
+        expect(screen, handwriting.view(world.trained, world.gallery, ink))
+        judge(number, ink, screen.words)
+        screen.click("Clear")
+        expect(screen, handwriting.view(world.trained, world.gallery, blank))
+    assert screen.layout() == layout
+    screen.click("Use a test digit")
+    assert soon(lambda: "nearest test digits" in screen.words)
+    screen.click(RESET)
+    expect(screen, handwriting.view(world.trained, world.gallery, blank))
+
+
+OWN_STEPS = {"walk": walk, "train_live": training, "draw": drawing}
+EXPLORERS = {*OWN_STEPS, *(case.call for case in CASES)}
+
+
+def the_console_shows_no_error(sheet: Sheet, allowed: tuple[str, ...] = ()) -> None:
+    """Last of a notebook's steps, since it is about all that was done before."""
+    assert [fault for fault in sheet.faults if fault not in allowed] == []
