@@ -17,15 +17,16 @@ from browser import Screen, Sheet, soon
 from toy import Toy, toy
 
 from vaelib import sampling
-from vaelib.binarization import by_threshold
+from vaelib.binarization import threshold
 from vaelib.course.explorers import (
-    binarization,
-    decoder,
-    elbo,
-    encoder,
-    evaluation,
-    handwriting,
-    latent,
+    cloud,
+    coins,
+    decoding,
+    divergence,
+    gap,
+    latent_map,
+    sketch,
+    weights,
 )
 from vaelib.course.explorers.shell import View
 from vaelib.course.handwriting import as_mnist
@@ -59,7 +60,7 @@ def again(world: Toy, settings: Settings) -> Settings:
 
 def binarized(world: Toy, settings: Settings) -> View:
     level = settings["threshold (intensity)"]
-    return binarization.view(digit(world, settings), level=level, tossed=settings[TOSS])
+    return coins.view_binarized(digit(world, settings), level=level, tossed=settings[TOSS])
 
 
 CLOUD = {
@@ -74,7 +75,7 @@ CLOUD = {
 
 
 def clouded(world: Toy, settings: Settings) -> View:
-    return encoder.view(**{name: settings[label] for label, name in CLOUD.items()})
+    return cloud.view_gradient(**{name: settings[label] for label, name in CLOUD.items()})
 
 
 def first_noise(world: Toy, settings: Settings) -> Settings:
@@ -84,12 +85,12 @@ def first_noise(world: Toy, settings: Settings) -> Settings:
 
 def decoded(world: Toy, settings: Settings) -> View:
     code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
-    image = by_threshold(digit(world, settings))
-    return decoder.view(world.demonstrated, image, code, tossed=settings[TOSS])
+    image = threshold(digit(world, settings))
+    return decoding.view_decoded(world.demonstrated, image, code, tossed=settings[TOSS])
 
 
 def encoded(world: Toy, settings: Settings) -> Settings:
-    code = decoder.mean_code(world.demonstrated, by_threshold(digit(world, settings)))
+    code = decoding.mean_code(world.demonstrated, threshold(digit(world, settings)))
     return {f"z{i + 1} (prior σ)": value for i, value in enumerate(code.clamp(-3, 3).tolist())}
 
 
@@ -103,11 +104,11 @@ def guess(settings: Settings) -> dict[str, float]:
 
 
 def bounded(world: Toy, settings: Settings) -> View:
-    return elbo.view_bound(*toy(), **guess(settings))
+    return gap.view_bound(*toy(), **guess(settings))
 
 
 def best(world: Toy, settings: Settings) -> Settings:
-    mean, log_std = elbo.best_gaussian(*toy())
+    mean, log_std = gap.best_gaussian(*toy())
     return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
 
 
@@ -115,7 +116,7 @@ DOUBLINGS, DRAW = "codes k (log₂)", "Draw again"
 
 
 def estimated(world: Toy, settings: Settings) -> View:
-    return evaluation.view(
+    return weights.view_estimate(
         *toy(), doublings=settings[DOUBLINGS], drawn=settings.get(DRAW, 1), **guess(settings)
     )
 
@@ -125,7 +126,7 @@ def drawn_again(world: Toy, settings: Settings) -> Settings:
 
 
 def diverged(world: Toy, settings: Settings) -> View:
-    return elbo.view_divergence(**guess(settings))
+    return divergence.view_divergence(**guess(settings))
 
 
 def equal(world: Toy, settings: Settings) -> Settings:
@@ -349,14 +350,15 @@ def burst(case: Case, sheet: Sheet) -> None:
 def codes_of(world: Toy, *numbers: int) -> torch.Tensor:
     """The posterior means of some test digits, computed together with the first 2,000's."""
     with torch.no_grad():
-        return world.trained.encoder(by_threshold(world.images[:2000])).mean[list(numbers)]
+        return world.trained.encoder(threshold(world.images[:2000])).mean[list(numbers)]
 
 
 def walked(world: Toy, settings: Settings) -> View:
     ends = codes_of(world, settings["from digit (index)"], settings["to digit (index)"])
     axes = tuple(int(settings[f"{way} (latent axis)"][1:]) - 1 for way in ("across", "up"))
     along = float(settings["along the line (0 to 1)"])
-    return latent.view(world.trained, ends, along=along, axes=axes, point=tuple(settings["pad"]))
+    point = tuple(settings["pad"])
+    return latent_map.view_walk(world.trained, ends, along=along, axes=axes, point=point)
 
 
 def walk(sheet: Sheet) -> None:
@@ -435,12 +437,12 @@ def drawing(sheet: Sheet) -> None:
 def drawing_is_recognised(sheet: Sheet) -> None:
     """A digit drawn by mouse is rebuilt as one that test digits of its kind look like."""
     world = sheet.world
-    images = by_threshold(world.images)
+    images = threshold(world.images)
 
     def recognised(number: int, ink: torch.Tensor, words: str) -> None:
         assert f"labelled {', '.join([str(number)] * 3)}" in words
         with torch.no_grad():
-            code = world.trained.encoder(by_threshold(as_mnist(ink))[None]).mean
+            code = world.trained.encoder(threshold(as_mnist(ink))[None]).mean
         decoded = sampling.decode(world.trained, code)
         near = torch.cdist(decoded, images)[0].topk(5, largest=False).indices
         assert (world.labels[near] == number).sum() >= 4
@@ -451,23 +453,23 @@ def drawing_is_recognised(sheet: Sheet) -> None:
 def draw(sheet: Sheet, judge: Callable[[int, torch.Tensor, str], None]) -> None:
     """Draw each digit with the mouse; `judge` gets its number, its ink and the words about it."""
     screen, world = sheet.explorer("draw"), sheet.world
-    blank = torch.zeros(handwriting.SIDE, handwriting.SIDE)
-    expect(screen, handwriting.view(world.trained, world.gallery, blank))
+    blank = torch.zeros(sketch.SIDE, sketch.SIDE)
+    expect(screen, sketch.view_drawing(world.trained, world.gallery, blank))
     layout = screen.layout()
     for number, lines in DRAWN.items():
         for line in lines:
             screen.trace(line)
         # a byte a pixel is what the page sends
-        ink = (255 * torch.from_numpy(screen.ink(handwriting.SIDE))).round().float() / 255
-        expect(screen, handwriting.view(world.trained, world.gallery, ink))
+        ink = (255 * torch.from_numpy(screen.ink(sketch.SIDE))).round().float() / 255
+        expect(screen, sketch.view_drawing(world.trained, world.gallery, ink))
         judge(number, ink, screen.words)
         screen.click("Clear")
-        expect(screen, handwriting.view(world.trained, world.gallery, blank))
+        expect(screen, sketch.view_drawing(world.trained, world.gallery, blank))
     assert screen.layout() == layout
     screen.click("Use a test digit")
     assert soon(lambda: "nearest test digits" in screen.words)
     screen.click(RESET)
-    expect(screen, handwriting.view(world.trained, world.gallery, blank))
+    expect(screen, sketch.view_drawing(world.trained, world.gallery, blank))
 
 
 OWN_STEPS = {"walk": walk, "train_live": training, "draw": drawing}

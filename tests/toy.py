@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vaelib import vae
-from vaelib.course.explorers import handwriting
+from vaelib.course.explorers import sketch
 from vaelib.data import glyphs
 from vaelib.decoder import log_likelihood
 
@@ -33,5 +33,5 @@ class Toy:
         self.demonstrated = self.trained = vae.dense(generator=generator)
 
     @cached_property
-    def gallery(self) -> handwriting.Gallery:
-        return handwriting.gallery(self.trained, self.images, self.labels)
+    def gallery(self) -> sketch.Gallery:
+        return sketch.gallery(self.trained, self.images, self.labels)

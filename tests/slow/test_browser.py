@@ -13,7 +13,7 @@ import pytest
 
 from vaelib import checkpoint, data
 from vaelib.course import demonstration
-from vaelib.course.explorers import handwriting
+from vaelib.course.explorers import sketch
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parents[2]
@@ -54,8 +54,8 @@ class Course:
         return checkpoint.load(self.build / "vae.safetensors")
 
     @cached_property
-    def gallery(self) -> handwriting.Gallery:
-        return handwriting.gallery(self.trained, self.images, self.labels)
+    def gallery(self) -> sketch.Gallery:
+        return sketch.gallery(self.trained, self.images, self.labels)
 
 
 @pytest.fixture(scope="module")
