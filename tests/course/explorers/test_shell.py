@@ -199,17 +199,17 @@ def test_memory_stays_flat_over_many_moves():
 
     def move(times: int) -> int:
         for i in range(times):
-            control.value = (i % 100) / 100
+            control.value = (i % 50) / 50
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
     try:
-        before = move(100)
-        after = move(300)
+        before = move(50)
+        after = move(150)
     finally:
         tracemalloc.stop()
-    assert after - before < 60_000
+    assert after - before < 30_000
 
 
 def test_no_pixels_outlive_their_picture_until_garbage_is_collected():

@@ -278,8 +278,8 @@ def test_memory_stays_flat_over_many_drawings(explorer, test):
 
     tracemalloc.start()
     try:
-        before = move(10)  # until what is kept once (fonts, names of properties) is kept
-        after = move(25)
+        before = move(6)  # until what is kept once (fonts, names of properties) is kept
+        after = move(15)
     finally:
         tracemalloc.stop()
-    assert after - before < 200_000  # ten drawings' worth of ink
+    assert after - before < 150_000  # eight drawings' worth of ink
