@@ -87,7 +87,8 @@ def ours(setting: Setting, images: Tensor, **settings: object) -> Callable[[], N
     model = setting.model()
 
     def epoch() -> None:
-        train(model, images, epochs=1, batch_size=setting.batch_size, further=True, **settings)
+        model.trained_steps = 0  # go on with it
+        train(model, images, epochs=1, batch_size=setting.batch_size, **settings)
 
     return epoch
 

@@ -140,7 +140,7 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    from vaelib.files import written_whole
+    from vaelib.data.files import written_whole
 
     with written_whole(path) as partial:
         nbformat.write(notebook, partial)

@@ -18,7 +18,7 @@ import nbformat
 HOME = Path(__file__).resolve().parent.parent
 BUILD = HOME / "build"
 ROOT = "vae-workshop"
-TREES = {"vaelib": ("*.py", "*.js", "*.css"), "notebooks/solutions": ("*.ipynb",)}
+TREES = {"vaelib": ("*.py", "*.js", "*.css", "*.json"), "notebooks/solutions": ("*.ipynb",)}
 FILES = ("environment.yml", "pyproject.toml", "LICENSE")
 README = "# vaelib, packed for a workshop\n\nBegin with [START.md](START.md).\n"
 DATA = ("mnist", "glyphs")
@@ -55,13 +55,6 @@ def data_files() -> Iterator[tuple[str, Path]]:
                 yield f"data/{path.relative_to(root).as_posix()}", path
 
 
-def measurements() -> list[Path]:
-    """The committed measurements that notebooks read, as `../benchmarks/...`."""
-    folder = HOME / "benchmarks"
-    own = [folder / name for name in ("objectives.json", "seeds.json")]
-    return [*own, *sorted((folder / "published").rglob("*.json"))]
-
-
 def contents(*, data: bool = True) -> dict[str, Path | str]:
     """What goes into the zip, by name: a file's path, or a text."""
     found: dict[str, Path | str] = {
@@ -75,14 +68,14 @@ def contents(*, data: bool = True) -> dict[str, Path | str]:
         for pattern in patterns:
             for path in sorted((HOME / folder).rglob(pattern)):
                 found[path.relative_to(HOME).as_posix()] = path
-    for path in (*(HOME / name for name in FILES), *measurements()):
+    for path in (HOME / name for name in FILES):
         found[path.relative_to(HOME).as_posix()] = path
     return found | (dict(data_files()) if data else {})
 
 
 def build(target: Path, *, data: bool = True) -> Path:
     """Write the zip, whole or not at all, and return its path."""
-    from vaelib.files import written_whole
+    from vaelib.data.files import written_whole
 
     with (
         written_whole(target) as partial,

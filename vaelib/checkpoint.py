@@ -44,7 +44,7 @@ def save(
     own is saved without it: to `load` it, build it first. Raises the operating system's error if
     the disk fails.
     """
-    description = describe(model) | {"trained_steps": model.trained_steps}
+    description = description_of(model) | {"trained_steps": model.trained_steps}
     texts = {"model": json.dumps(description), "settings": json.dumps(dict(settings or {}))}
     named = {RUN + name: tensor for name, tensor in (tensors or {}).items()}
     save_tensors(path, model.state_dict() | named, format=FORMAT, **texts)
@@ -111,7 +111,7 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
     return sorted(lines)
 
 
-def describe(model: LatentModel) -> dict[str, object]:
+def description_of(model: LatentModel) -> dict[str, object]:
     """What `load` needs to rebuild a model; where that needs code of your own, its classes."""
     parts = {"encoder": model.encoder, "decoder": model.decoder} if type(model) is VAE else {}
     if parts and all(type(part) in NETWORKS.values() for part in parts.values()):

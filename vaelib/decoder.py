@@ -34,16 +34,28 @@ def log_likelihood(
 class Bernoulli(NamedTuple):
     """A likelihood: independent pixels that are 1 with probability sigmoid(logit), else 0.
 
-    A likelihood of another kind needs the same four: `log_prob`, `mean`, `draw` and `check`.
+    A likelihood of another kind needs `log_prob`, `mean`, `draw` and `check`, too.
     """
 
     logits: Float[Tensor, "batch pixel"]
 
     def log_prob(self, image: Float[Tensor, "batch pixel"]) -> Float[Tensor, " batch"]:
         """log p(x|z) of each image in nats; see `log_likelihood`."""
-        if torch.is_grad_enabled():
-            return log_likelihood(image, self.logits)
-        return _log_likelihood_without_gradient(image, self.logits)
+        return log_likelihood(image, self.logits)
+
+    def quick_log_prob(self, image: Float[Tensor, "batch pixel"]) -> Float[Tensor, " batch"]:
+        """The same, to rounding, in a fifth of the time: for many samples, without a gradient.
+
+        log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each
+        σ(|l|) lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken.
+        """
+        logits = in_float32(self.logits)
+        linear = torch.linalg.vecdot(logits, (image - 0.5).to(logits.dtype))
+        sizes = logits.abs()
+        size = sizes.sum(-1)
+        together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
+        products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
+        return linear - 0.5 * size + products.log().sum(-1)
 
     @property
     def mean(self) -> Float[Tensor, "batch pixel"]:
@@ -64,23 +76,6 @@ class Bernoulli(NamedTuple):
                 "grey pixels it is none, and its values cannot be compared (notebook 1). Binarize "
                 'the images, say with vaelib.binarization.threshold, or train(protocol="dynamic")'
             )
-
-
-def _log_likelihood_without_gradient(
-    image: Float[Tensor, "batch pixel"], logits: Float[Tensor, "batch pixel"]
-) -> Float[Tensor, " batch"]:
-    """What `log_likelihood` gives, in a fifth of the time.
-
-    log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
-    lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken.
-    """
-    logits = in_float32(logits)
-    linear = torch.linalg.vecdot(logits, (image - 0.5).to(logits.dtype))
-    sizes = logits.abs()
-    size = sizes.sum(-1)
-    together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
-    products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
-    return linear - 0.5 * size + products.log().sum(-1)
 
 
 def _check_range(image: Tensor) -> None:

@@ -94,7 +94,7 @@ class Run:
     def state(self) -> Checkpoint:
         """Where the run stands; what happens to the model afterwards does not change it."""
         weights = {name: value.clone() for name, value in self.model.state_dict().items()}
-        description = checkpoint.describe(self.model)
+        description = checkpoint.description_of(self.model)
         return Checkpoint(description, weights, self._tensors(), self._settings())
 
     def save(self, path: str | Path) -> None:

@@ -93,7 +93,7 @@ def train(
         batch_size=batch_size,
         learning_rate=_described(learning_rate),
         schedule=f"over {epochs} epochs" if scheduled else "none",
-        network=f"{checkpoint.describe(model)} in {like.dtype}",
+        network=f"{checkpoint.description_of(model)} in {like.dtype}",
         objective=_described(objective),
         protocol=_described(binarize),
         images=_fingerprint(images),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
@@ -95,7 +96,11 @@ class LatentModel(nn.Module):
             levels.append(Level(q, prior, latent))
             above = [*above, latent.flatten(0, -2)]
             rows = image.expand(*samples, -1).flatten(0, -2)
-        return levels, self.likelihood(above).log_prob(rows).unflatten(0, samples)
+        likelihood = self.likelihood(above)
+        log_prob = likelihood.log_prob
+        if len(samples) > 1 and not torch.is_grad_enabled():
+            log_prob = getattr(likelihood, "quick_log_prob", log_prob)
+        return levels, log_prob(rows).unflatten(0, samples)
 
     def generate(self, noise: Float[Tensor, "batch latent"]) -> Likelihood:
         """p(x|z) at the latents that `noise` ~ N(0, I) picks from the prior.

@@ -73,7 +73,7 @@ SEVERAL_CODES = Exercise(
     question=r"""Above, samples came first. Often one wants several codes *for each image*, image by
         image: from `mean` and `log_std` of shape (batch, latent) and `noise` of shape (batch,
         sample, latent) to codes of shape (batch, sample, latent). Sample $s$ of image $i$ is made
-        from that image's μ and σ and `noise[i, s]`. Be careful where there are as many samples as
+        the μ and σ of that image and `noise[i, s]`. Be careful where there are as many samples as
         images.""",
     solution=several_codes,
     reasoning=r"""Broadcasting compares shapes from the right. (batch, latent) flush right below

@@ -87,9 +87,10 @@ class Products(TorchDispatchMode):
 
 
 def products(epoch):
+    """The shapes of all matrix products, but those of one row: a question to the model."""
     with Products() as counting:
         epoch()
-    return counting.found
+    return Counter({shape: n for shape, n in counting.found.items() if 1 not in shape})
 
 
 @pytest.fixture
@@ -155,8 +156,6 @@ class TestSpeed:
         assert "| training, MB above imports | 0 to 450 | 470 ✗ | 470 ✗ |" in text
         assert "| import vaelib, seconds | 0 to 0.3 | 0.1 | 0.1 |" in text
         assert "60 images of noise" in text
-        for row in run["shares"].values():
-            assert abs(sum(row.values()) - 100) < 1 or row["Python between them"] == 0
         report.draw([run], tmp_path / "speed.png")
         assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
