@@ -159,6 +159,7 @@ def test_offline_no_network_is_tried(mirror, fresh, monkeypatch):
 
 def test_the_timeout_holds_during_a_download_and_is_put_back(fresh, published, monkeypatch):
     before, during = socket.getdefaulttimeout(), []
+    socket.setdefaulttimeout(3.5)
 
     def arrive(file, path):
         during.append(socket.getdefaulttimeout())
@@ -166,8 +167,10 @@ def test_the_timeout_holds_during_a_download_and_is_put_back(fresh, published, m
 
     monkeypatch.setattr(fetch, "_fetch", arrive)
     fetch.download("mnist", fresh)
+    after = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(before)
     assert during == [fetch.TIMEOUT] * 4
-    assert socket.getdefaulttimeout() == before
+    assert after == 3.5
 
 
 def test_a_cancelled_download_leaves_nothing(mirror, fresh, monkeypatch):
