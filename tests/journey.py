@@ -277,7 +277,7 @@ def agree(shown: Settings, meant: Settings) -> bool:
 
 
 def every_cell_runs(sheet: Sheet) -> None:
-    assert sheet.errors == []
+    assert sheet.errors == [], sheet.errors
     code = [cell for cell in sheet.cells if cell.cell_type == "code"]
     assert sheet.counts == [f"[{n + 1}]:" for n in range(len(code))]
 
