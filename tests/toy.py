@@ -29,7 +29,7 @@ class Toy:
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
         self.labels = torch.arange(200).remainder(10).to(torch.uint8)
-        self.images = glyphs.draw(self.labels, generator)
+        self.images = glyphs.draw_digits(self.labels, generator)
         self.demonstrated = self.trained = vae.dense(generator=generator)
 
     @cached_property
