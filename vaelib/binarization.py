@@ -32,7 +32,16 @@ def bernoulli(probability: Floats, noise: Floats) -> Floats:
     A pixel is 1 where its noise lies below its probability. Raises TypeError unless probabilities
     are floats, ValueError outside [0, 1].
     """
-    _check_probability(probability)
+    if not probability.is_floating_point():
+        raise TypeError(
+            f"expected probabilities as floats from 0 to 1, got {probability.dtype}; "
+            "turn bytes into intensities with vaelib.binarization.intensity"
+        )
+    if probability.numel() and not (probability.min() >= 0 and probability.max() <= 1):
+        raise ValueError(
+            "expected probabilities from 0 to 1, got values from "
+            f"{probability.min():.4g} to {probability.max():.4g}"
+        )
     check_alike("probabilities and noise", probability, noise)
     return (noise < probability).to(probability.dtype)
 
@@ -124,16 +133,3 @@ def check_alike(what: str, one: Tensor, other: Tensor) -> None:
 def _check_bytes(pixels: Tensor) -> None:
     if pixels.dtype != torch.uint8:
         raise TypeError(f"expected pixels as uint8 from 0 to 255, got {pixels.dtype}")
-
-
-def _check_probability(probability: Tensor) -> None:
-    if not probability.is_floating_point():
-        raise TypeError(
-            f"expected probabilities as floats from 0 to 1, got {probability.dtype}; "
-            "turn bytes into intensities with vaelib.binarization.intensity"
-        )
-    if probability.numel() and not (probability.min() >= 0 and probability.max() <= 1):
-        raise ValueError(
-            "expected probabilities from 0 to 1, got values from "
-            f"{probability.min():.4g} to {probability.max():.4g}"
-        )

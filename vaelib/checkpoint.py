@@ -79,10 +79,7 @@ def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
 
 
 def read(path: str | Path) -> Checkpoint:
-    """Everything that `save` wrote to `path`, without building a model.
-
-    Raises `CheckpointError` if the file is missing, damaged or no such checkpoint.
-    """
+    """Everything that `save` wrote to `path`, without building a model; raises as `load`."""
     try:
         tensors, texts = load_tensors(path, FORMAT)
         model, settings = dict(json.loads(texts["model"])), json.loads(texts["settings"])
@@ -113,11 +110,10 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
 
 def description_of(model: LatentModel) -> dict[str, object]:
     """What `load` needs to rebuild a model; where that needs code of your own, its classes."""
-    parts = {"encoder": model.encoder, "decoder": model.decoder} if type(model) is VAE else {}
+    parts = dict(model.named_children()) if type(model) is VAE else {}
     if parts and all(type(part) in NETWORKS.values() for part in parts.values()):
-        description = {
-            name: {"kind": type(part).__name__, **part.settings} for name, part in parts.items()
-        }
+        kinds = {name: {"kind": type(part).__name__} for name, part in parts.items()}
+        description = {name: kind | parts[name].settings for name, kind in kinds.items()}
         with torch.device("meta"):
             twin = _rebuild(description)
         layers = [list(map(type, network.modules())) for network in (twin, model)]

@@ -26,7 +26,10 @@ def log_likelihood(
     outside [0, 1].
     """
     check_alike("images and logits", image, logits)
-    _check_range(image)
+    if image.numel() and not reading_waits(image.device):  # to read would be to wait there
+        low, high = (value.item() for value in image.aminmax())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"expected pixels from 0 to 1, got {low:.4g} to {high:.4g}")
     image, logits = in_float32(image), in_float32(logits)
     return -F.binary_cross_entropy_with_logits(logits, image, reduction="none").sum(-1)
 
@@ -76,18 +79,6 @@ class Bernoulli(NamedTuple):
                 "grey pixels it is none, and its values cannot be compared (notebook 1). Binarize "
                 'the images, say with vaelib.binarization.threshold, or train(protocol="dynamic")'
             )
-
-
-def _check_range(image: Tensor) -> None:
-    """Raise ValueError if a pixel lies outside [0, 1] or is not a number.
-
-    Where reading a value would make the host wait for its accelerator, nothing is looked at.
-    """
-    if reading_waits(image.device) or not image.numel():
-        return
-    low, high = (value.item() for value in image.aminmax())
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"expected pixels from 0 to 1, got values from {low:.4g} to {high:.4g}")
 
 
 class Decoder(nn.Module):

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from vaelib.binarization import Protocol, dynamic, protocol_named, threshold
 from vaelib.device import drawn_like, generator_on, keep_freed_memory
 from vaelib.elbo import ElboTerms, log_mean_exp
-from vaelib.encoder import Gaussian, in_float32
+from vaelib.encoder import Gaussian, check_rows, in_float32
 from vaelib.vae import LatentModel, Likelihood, evaluating
 
 Images = UInt8[Tensor, "image pixel"]
@@ -204,14 +204,10 @@ def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -
     binarize = protocol_named(protocol)
     if images.dtype != torch.uint8:
         raise TypeError(
-            f"expected images as uint8 from 0 to 255, got {images.dtype}; give them as "
-            "vaelib.data.load does, they are binarized batch by batch"
+            f"expected images as uint8 from 0 to 255, as vaelib.data.load gives them, got "
+            f"{images.dtype}; they are binarized batch by batch"
         )
-    if images.ndim != 2 or images.shape[1] != model.pixels or not len(images):
-        raise ValueError(
-            f"expected images of shape (image, {model.pixels}), one row each, "
-            f"got {tuple(images.shape)}"
-        )
+    check_rows("images", images, model.pixels)
     if binarize in (threshold, dynamic):
         return
     generator, likelihood = Generator(images.device).manual_seed(0), _some_likelihood(model)
@@ -227,9 +223,8 @@ def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -
 
 @torch.no_grad()
 def _some_likelihood(model: LatentModel) -> Likelihood:
-    like = next(model.parameters())
     with evaluating(model):
-        return model.generate(torch.zeros(1, model.latent, device=like.device, dtype=like.dtype))
+        return model.generate(torch.zeros(1, model.latent).to(next(model.parameters())))
 
 
 def _count(number: int, what: str) -> int:

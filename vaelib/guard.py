@@ -16,8 +16,8 @@ from vaelib.run import Run
 
 KEEP_EVERY = 100  # steps between two copies of parameters that gave a finite loss
 CAUSES = {
-    "the KL": "exp(2 log σ), which overflows once log σ exceeds 44 (in 32 bits)",
     "the log-likelihood": "logits or latents that overflow",
+    "the KL": "exp(2 log σ), which overflows once log σ exceeds 44 (in 32 bits)",
 }
 
 
@@ -51,14 +51,11 @@ class Guard:
                 self._keep()
             return
         self.check_parameters()
-        first = {
-            (False, True): "the log-likelihood",
-            (True, False): "the KL",
-            (False, False): "log-likelihood and KL at once",
-            (True, True): "what the objective adds to the loss",
-        }[tuple(bool(term.isfinite().all()) for term in terms)]
+        named = zip(CAUSES, terms, strict=True)
+        first = " and ".join(name for name, term in named if not term.isfinite().all())
         one = noise.reshape(-1, *noise.shape[-2:])[0]
         sound = self.run.model.terms(image, one).bound.isfinite().all()
+        first = first or "what the objective adds to the loss"
         self._give_up(self.run.step + 1, first, sound=bool(sound))
 
     def check_epoch(self) -> None:

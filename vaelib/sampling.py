@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from vaelib.device import drawn_like
-from vaelib.vae import LatentModel, Likelihood, evaluating
+from vaelib.vae import LatentModel, evaluating
 
 
 class Samples(NamedTuple):
@@ -39,7 +39,8 @@ def sample(
 ) -> Samples:
     """Images from latents, as `decode`, whose pixels `noise` ~ Uniform[0, 1) draws."""
     with evaluating(model):
-        return _drawn(latent, model.generate(latent), noise)
+        likelihood = model.generate(latent)
+    return Samples(latent, likelihood.mean, likelihood.draw(noise))
 
 
 def sample_prior(model: LatentModel, count: int, *, generator: Generator | None = None) -> Samples:
@@ -56,10 +57,7 @@ def sample_prior(model: LatentModel, count: int, *, generator: Generator | None 
 
 @torch.no_grad()
 def reconstruct(
-    model: LatentModel,
-    image: Float[Tensor, "batch pixel"],
-    *,
-    generator: Generator | None = None,
+    model: LatentModel, image: Float[Tensor, "batch pixel"], *, generator: Generator | None = None
 ) -> Samples:
     """Each image encoded and decoded again: z ~ q(z|x), then pixels drawn from p(x|z)."""
     draw = drawn_like(image, generator)
@@ -68,8 +66,5 @@ def reconstruct(
         levels, _ = model.infer(image, noise)
         latents = [level.latent for level in levels]
         pixels = torch.rand(image.shape, **draw)
-        return _drawn(torch.cat(latents, -1), model.likelihood(latents), pixels)
-
-
-def _drawn(latent: Tensor, likelihood: Likelihood, noise: Tensor) -> Samples:
-    return Samples(latent, likelihood.mean, likelihood.draw(noise))
+        likelihood = model.likelihood(latents)
+    return Samples(torch.cat(latents, -1), likelihood.mean, likelihood.draw(pixels))

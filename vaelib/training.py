@@ -30,10 +30,7 @@ class InterruptedTraining(UserWarning):
 
 
 class Report(NamedTuple):
-    """What `watch` is told after a step: epoch and step, both from 1, and the batch's terms.
-
-    `history` is that of the run so far after the last step of an epoch, and else None.
-    """
+    """A step: its epoch and number, from 1, the batch's terms; at an epoch's end the history."""
 
     epoch: int
     step: int
@@ -175,10 +172,8 @@ def _state_to_resume(
     if isinstance(resume, History) and resume.state is None:
         raise ValueError("this history has no state; give the one that `train` returned")
     if not isinstance(resume, History | str | Path | None):
-        raise TypeError(
-            "expected resume to be the history that `train` returned or the name of a file that "
-            f"save_to wrote, got {type(resume).__name__}"
-        )
+        expected = "the history that `train` returned or the name of a file that save_to wrote"
+        raise TypeError(f"expected resume to be {expected}, got {type(resume).__name__}")
     file = Path(resume).expanduser() if isinstance(resume, str | Path) else None
     state = resume.state if isinstance(resume, History) else None
     if file is not None and (file.exists() or file != save_to):
@@ -193,9 +188,8 @@ def _state_to_resume(
     if state is None and model.trained_steps:
         raise ValueError(
             f"this model has been trained for {model.trained_steps:,} steps. To start over, build "
-            "a fresh one; to go on with an interrupted run, give its history as `resume`; to "
-            "train this one further on purpose, with fresh averages of Adam, set "
-            "model.trained_steps = 0 before"
+            "a fresh one; to go on with an interrupted run, give its history as `resume`; to train "
+            "it further with fresh averages of Adam, set model.trained_steps = 0 before"
         )
     return state
 

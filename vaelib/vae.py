@@ -17,7 +17,7 @@ Likelihood = Any  # `Bernoulli`, or an object of your own with the same four met
 
 
 class Level(NamedTuple):
-    """One level of latents: q(z|x, above), p(z|above) or None for N(0, I), and the latent drawn."""
+    """q(z|x, above), p(z|above) or None for N(0, I), and the latent drawn."""
 
     posterior: Gaussian
     prior: Gaussian | None
@@ -91,7 +91,9 @@ class LatentModel(nn.Module):
         for part in noise.split(self.sizes, -1):
             q, prior = self.posterior(rows, above), self.prior(above)
             if above and len(samples) > 1:
-                q, prior = _unflatten(q, samples), prior and _unflatten(prior, samples)
+                q, prior = (
+                    g and Gaussian(*(x.unflatten(0, samples) for x in g)) for g in (q, prior)
+                )
             latent = reparameterize(q, part)
             levels.append(Level(q, prior, latent))
             above = [*above, latent.flatten(0, -2)]
@@ -142,10 +144,6 @@ class VAE(LatentModel):
     def likelihood(self, latents: list[Tensor]) -> Bernoulli:
         """Bernoulli pixels with the decoder's logits."""
         return Bernoulli(self.decoder(*latents))
-
-
-def _unflatten(gaussian: Gaussian, samples: Sequence[int]) -> Gaussian:
-    return Gaussian(*(value.unflatten(0, samples) for value in gaussian))
 
 
 @contextmanager

@@ -423,7 +423,7 @@ class TestErrors:
     def test_images_as_evaluate_wants_them(self, pixels):
         with pytest.raises(TypeError, match="expected images as uint8"):
             evidence(small(), pixels.float())
-        with pytest.raises(ValueError, match=r"expected images of shape \(image, 25\)"):
+        with pytest.raises(ValueError, match=r"expected images of shape \(batch, 25\)"):
             evidence(small(), pixels[:, :20])
 
     @pytest.mark.parametrize("samples", [0, -5])

@@ -489,7 +489,7 @@ class TestNonFinite:
             ("log_likelihood", float("nan"), "the log-likelihood went first"),
             ("log_likelihood", -float("inf"), "the log-likelihood went first"),
             ("kl", float("inf"), "the KL went first"),
-            ("log_likelihood+kl", float("nan"), "log-likelihood and KL at once went first"),
+            ("log_likelihood+kl", float("nan"), "the log-likelihood and the KL went first"),
         ],
     )
     def test_it_names_epoch_step_and_term_and_keeps_the_parameters(
