@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from vaelib import data, training
+from vaelib import data, evaluation, training
 from vaelib.course import demonstration
 from vaelib.data import store
 

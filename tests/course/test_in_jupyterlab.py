@@ -15,7 +15,7 @@ NOTEBOOK = "toy.ipynb"
 TRAINED = 40  # times the toy digits, so that an epoch takes long enough to be stopped in
 BEGIN = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from toy import Toy, toy
 from vaelib.course import explorers
 world = Toy()
@@ -74,7 +74,7 @@ def test_a_person(sheet, step):
 def test_every_explorer_of_the_notebooks_is_in_the_toy_notebook():
     made = {
         call
-        for path in (Path(__file__).parents[3] / "notebooks").glob("*.ipynb")
+        for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb")
         for cell in nbformat.read(path, as_version=4).cells
         for call in browser.calls(cell)
     }

@@ -9,7 +9,7 @@ import pytest
 import torch
 import traitlets
 
-from vaelib import data, training, vae
+from vaelib import data, evaluation, training, vae
 from vaelib.binarization import threshold
 from vaelib.course.explorers import latent_map, sketch
 from vaelib.course.explorers.shell import png
