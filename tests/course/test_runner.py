@@ -302,6 +302,7 @@ def nbval(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder)],
         cwd=HOME,
+        env=os.environ | {"COLUMNS": "200"},  # or pytest would wrap a line of outcomes
         capture_output=True,
         text=True,
         timeout=280,
