@@ -58,7 +58,7 @@ def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
     filled and returned. Raises `CheckpointError` if the file is missing, damaged or no such
     checkpoint, or has weights whose names or shapes do not fit; it says which.
     """
-    found = read(path)
+    found = read_checkpoint(path)
     if model is None and "own" in found.model:
         raise CheckpointError(
             f"{path} has a model with code of your own ({found.model['own']}), which is not in "
@@ -78,7 +78,7 @@ def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
     return filled
 
 
-def read(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path) -> Checkpoint:
     """Everything that `save` wrote to `path`, without building a model; raises as `load`."""
     try:
         tensors, texts = load_tensors(path, FORMAT)

@@ -158,7 +158,7 @@ def read_state(path: str | Path) -> Checkpoint:
 
     Raises `CheckpointError` if the file is no such checkpoint, or has a model but no run.
     """
-    found = checkpoint.read(path)
+    found = checkpoint.read_checkpoint(path)
     if lacking := STATE - found.tensors.keys():
         raise CheckpointError(
             f"{path} has a model but no run to resume ({', '.join(sorted(lacking))} missing); "

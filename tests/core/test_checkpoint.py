@@ -207,7 +207,7 @@ def test_a_run_brings_its_tensors_and_settings(tmp_path):
     model = vae.dense(hidden=4)
     tensors = {"order": torch.arange(3), "empty": torch.zeros(0, 2)}
     path = checkpoint.save(model, tmp_path / "r", tensors=tensors, settings={"rate": 1e-3, "n": 2})
-    run = checkpoint.read(path)
+    run = checkpoint.read_checkpoint(path)
     assert run.settings == {"rate": 1e-3, "n": 2}
     assert run.tensors.keys() == tensors.keys()
     assert all(torch.equal(run.tensors[name], tensors[name]) for name in tensors)
@@ -231,7 +231,7 @@ def test_700_damaged_files_are_refused_or_read_as_they_were(tmp_path):
     )
 
     def load():
-        run = checkpoint.read(path)
+        run = checkpoint.read_checkpoint(path)
         return [*checkpoint.load(path).state_dict().values(), *run.tensors.values()]
 
     survive(path, load, load(), checkpoint.CheckpointError)
