@@ -13,17 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m vaelib", description="Look after the machine that runs the course."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    commands.add_parser(
-        "doctor",
-        help="say whether this machine is ready",
-        description="Say whether this machine is ready for the course: one line for each check, "
-        "OK or FAIL, and what to do. Exit code 1 if a check fails.",
-    ).set_defaults(run=lambda _: doctor.main())
-    data = commands.add_parser(
-        "data",
-        help="get, verify and find data sets",
-        description="Prepare a machine, a room or a USB stick: get, verify and find data sets.",
+    about = "say whether this machine is ready: a line for each check, and exit code 1 if one fails"
+    commands.add_parser("doctor", help=about, description=about).set_defaults(
+        run=lambda _: doctor.main()
     )
+    about = "prepare a machine, a room or a USB stick: get, verify and find data sets"
+    data = commands.add_parser("data", help=about, description=about)
     if given[:1] == ["data"]:  # not before, because the doctor must run where torch does not
         from vaelib.data import command
 

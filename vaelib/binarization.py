@@ -1,12 +1,9 @@
 """From grey bytes to pixels that are 0 or 1, the two outcomes that a Bernoulli pixel has.
 
-There are three protocols. Likelihoods under different ones must not be compared:
-
-- `threshold`: 1 where the byte exceeds half of 255;
-- `dynamic`: 1 with probability byte / 255, drawn again at each use;
-- `static`: those draws made once and kept (`freeze` makes them).
-
-A protocol is a function of bytes and a random generator; `PROTOCOLS` has them by name.
+The three protocols are functions of bytes and a random generator. Likelihoods under different
+ones must not be compared. `threshold`: 1 where the byte exceeds half of 255; `dynamic`: 1 with
+probability byte / 255, drawn again at each use; `static`: those draws made once and kept. For a
+likelihood of grey pixels, `intensity` takes their place.
 """
 
 import math

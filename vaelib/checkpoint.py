@@ -15,11 +15,11 @@ from vaelib.vae import VAE, LatentModel
 
 FORMAT = "vaelib 3"
 NETWORKS = {network.__name__: network for network in (Encoder, ConvEncoder, Decoder, ConvDecoder)}
-RUN = "run."  # what the names of tensors begin with that are a run's and not the model's
+RUN = ".run."  # how the names of a run's tensors begin; no name of a model's begins with a dot
 
 
 class CheckpointError(RuntimeError):
-    """A file is no checkpoint of ours, or does not fit the model."""
+    """A file is not a checkpoint of vaelib, or does not fit the model."""
 
 
 class Checkpoint(NamedTuple):
@@ -48,7 +48,7 @@ def save(
     texts = {"model": json.dumps(description), "settings": json.dumps(dict(settings or {}))}
     named = {RUN + name: tensor for name, tensor in (tensors or {}).items()}
     save_tensors(path, model.state_dict() | named, format=FORMAT, **texts)
-    return Path(path)
+    return Path(path).expanduser()
 
 
 def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
@@ -70,7 +70,7 @@ def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
         lines = differences(filled.state_dict(), found.weights)
         steps = int(found.model["trained_steps"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path} does not describe a VAE of ours: {error!r}") from error
+        raise CheckpointError(f"{path} is not a checkpoint of vaelib: {error!r}") from error
     if lines:
         raise CheckpointError(f"{path} does not fit its architecture:\n  " + "\n  ".join(lines))
     filled.load_state_dict(found.weights, assign=model is None)
@@ -86,7 +86,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except FileError as error:
         raise CheckpointError(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not describe a VAE of ours: {error!r}") from error
+        raise CheckpointError(f"{path} is not a checkpoint of vaelib: {error!r}") from error
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(RUN)}
     run = {name.removeprefix(RUN): tensors[name] for name in tensors.keys() - weights.keys()}
     return Checkpoint(model, weights, run, settings)
@@ -102,9 +102,12 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
             lines.append(f"{name} has shape {tuple(theirs.shape)}, expected {tuple(ours.shape)}")
         elif ours.is_floating_point() != theirs.is_floating_point():
             lines.append(f"{name} has type {theirs.dtype}, expected {ours.dtype}")
-    kinds = {str(tensor.dtype) for tensor in found.values() if tensor.is_floating_point()}
-    if len(kinds) > 1:
-        lines.append(f"weights of different types: {', '.join(sorted(kinds))}")
+    ours, theirs = (
+        {str(tensor.dtype) for tensor in tensors.values() if tensor.is_floating_point()}
+        for tensors in (expected, found)
+    )
+    if len(theirs) > len(ours):
+        lines.append(f"weights of different types: {', '.join(sorted(theirs))}")
     return sorted(lines)
 
 

@@ -37,7 +37,7 @@ def log_likelihood(
 class Bernoulli(NamedTuple):
     """A likelihood: independent pixels that are 1 with probability sigmoid(logit), else 0.
 
-    A likelihood of another kind needs `log_prob`, `mean`, `draw` and `check`, too.
+    A likelihood of your own needs `log_prob`, `mean`, `draw` and `check` for the same shapes.
     """
 
     logits: Float[Tensor, "batch pixel"]
@@ -52,6 +52,7 @@ class Bernoulli(NamedTuple):
         log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each
         σ(|l|) lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken.
         """
+        check_alike("images and logits", image, self.logits)
         logits = in_float32(self.logits)
         linear = torch.linalg.vecdot(logits, (image - 0.5).to(logits.dtype))
         sizes = logits.abs()
@@ -75,9 +76,9 @@ class Bernoulli(NamedTuple):
         if grey.any():
             raise ValueError(
                 "expected binary images, with pixels 0 and 1 only, but one is "
-                f"{image[grey][0]:.3g}. A Bernoulli likelihood is a distribution over 0 and 1; on "
-                "grey pixels it is none, and its values cannot be compared (notebook 1). Binarize "
-                'the images, say with vaelib.binarization.threshold, or train(protocol="dynamic")'
+                f"{image[grey][0]:.3g}. A Bernoulli likelihood is defined for the pixels 0 and 1 "
+                "only; on grey pixels its values cannot be compared (notebook 1). Binarize the "
+                'images, say with vaelib.binarization.threshold, or train(protocol="dynamic")'
             )
 
 
@@ -98,6 +99,7 @@ class Decoder(nn.Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
+        hidden = hidden if isinstance(hidden, int) else list(hidden)
         sizes = dict(hidden=hidden, activation=activation, blocks=blocks)
         self.settings = dict(latent=latent, pixels=pixels, **sizes)
         self.latent, self.pixels = latent, pixels

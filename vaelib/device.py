@@ -19,7 +19,7 @@ def keep_freed_memory() -> None:
 
 
 def generator_on(device: torch.device, generator: Generator | None = None) -> Generator:
-    """A generator whose numbers are made on `device`: `generator` itself if it is of there.
+    """A generator on `device`: `generator` itself if it is there.
 
     Else a fresh one, seeded by a number drawn from `generator`, so that one seed still decides
     everything; without a `generator` the global one of the CPU is meant, as in PyTorch.

@@ -36,8 +36,8 @@ def elbo(
 ) -> ElboTerms:
     """Estimate the bound's terms for each image from one latent sample, drawn by `noise` ~ N(0, I).
 
-    The log-likelihood is a one-sample Monte Carlo estimate, the KL is exact (Kingma & Welling
-    2014, equation 7). It is the model that computes them: see `vaelib.vae.LatentModel.terms`.
+    The log-likelihood is a one-sample estimate, the KL is exact (Kingma & Welling 2014, equation
+    7). It is the model that computes them: see `vaelib.vae.LatentModel.terms`.
     """
     return model(image, noise)
 

@@ -56,7 +56,7 @@ class Residual(nn.Module):
 def hidden_layers(
     inputs: int, hidden: int | Sequence[int], blocks: int, activation: str
 ) -> tuple[nn.Sequential, int]:
-    """Dense layers of the width, or widths, in `hidden`, then `blocks` residual ones; last width.
+    """Dense layers of the widths in `hidden`, then `blocks` residual ones; and the last width.
 
     Raises ValueError for an unknown activation, no width, or a negative number of blocks.
     """
@@ -88,6 +88,7 @@ class Encoder(nn.Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
+        hidden = hidden if isinstance(hidden, int) else list(hidden)
         sizes = dict(hidden=hidden, activation=activation, blocks=blocks)
         self.settings = dict(pixels=pixels, latent=latent, **sizes)
         self.pixels, self.latent = pixels, latent
@@ -152,7 +153,7 @@ def check_images(image: Tensor, pixels: int) -> None:
     """Raise unless `image` is a batch of float rows of `pixels` values each."""
     if not torch.is_floating_point(image):
         raise TypeError(
-            f"expected binarized images as floats, got {image.dtype}; "
+            f"expected images as floats, got {image.dtype}; "
             "vaelib.binarization turns bytes into floats that are 0 or 1"
         )
     check_rows("images", image, pixels)

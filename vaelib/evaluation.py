@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor
 
 from vaelib.binarization import Protocol, dynamic, protocol_named, threshold
+from vaelib.decoder import Bernoulli
 from vaelib.device import drawn_like, generator_on, keep_freed_memory
 from vaelib.elbo import ElboTerms, log_mean_exp
 from vaelib.encoder import Gaussian, check_rows, in_float32
@@ -88,7 +89,7 @@ def score(
         weights = draw_log_weights(model, image, samples=samples, generator=generator)
         bounds.append(weights.mean(0))
         evidences.append(log_mean_exp(weights))
-    name = protocol if isinstance(protocol, str) else protocol.__name__
+    name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "own")
     return Score(name, samples, torch.cat(bounds), torch.cat(evidences))
 
 
@@ -104,8 +105,8 @@ def draw_log_weights(
     """Log importance weights, in nats, of `samples` latents from q(z|x), or from `posterior`.
 
     Their mean over samples is the ELBO of that q, their `log_mean_exp` the importance-weighted
-    bound. `posterior` is that of the top level. Raises ValueError for images that the model cannot
-    have made, a posterior that has not one Gaussian for each, and fewer than one sample.
+    bound. `posterior` is that of the top level. Raises ValueError for images that the likelihood
+    rejects, a posterior without one Gaussian per image, and fewer than one sample.
     """
     samples, draw = _count(samples, "sample"), drawn_like(image, generator)
     _some_likelihood(model).check(image)
@@ -172,10 +173,10 @@ def fit_posterior(
 ) -> Gaussian:
     """The Gaussian of each image that Adam finds by maximising the ELBO in its own μ and log σ.
 
-    Begins at `start`, such as the encoder's prediction, and takes `steps`, each on `samples` new
-    latents, while the learning rate falls to a hundredth. The gain is the amortization gap
-    (Cremer, Li & Duvenaud 2018, section 3.2), but for what the steps leave. Raises ValueError as
-    `draw_log_weights` does, and for fewer than one step.
+    Begins at `start` and takes `steps`, each on `samples` new latents, while the learning rate
+    falls to a hundredth. The gain is the amortization gap
+    (Cremer, Li & Duvenaud 2018, section 3.2), up to the error that the steps leave. Raises
+    ValueError as `draw_log_weights` does, and for fewer than one step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
     _some_likelihood(model).check(image)
@@ -199,7 +200,7 @@ def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -
 
     Raises TypeError unless they are uint8 and the protocol returns tensors of their shape;
     ValueError for another size, an unknown protocol, and pixels that the likelihood refuses. A
-    protocol of your own is tried on every image, with noise of its own.
+    protocol of your own is tried on every image first, with noise of its own.
     """
     binarize = protocol_named(protocol)
     if images.dtype != torch.uint8:
@@ -208,9 +209,9 @@ def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -
             f"{images.dtype}; they are binarized batch by batch"
         )
     check_rows("images", images, model.pixels)
-    if binarize in (threshold, dynamic):
-        return
     generator, likelihood = Generator(images.device).manual_seed(0), _some_likelihood(model)
+    if binarize in (threshold, dynamic) and type(likelihood) is Bernoulli:
+        return
     for some in images.split(1000):
         made = binarize(some, generator)
         if not isinstance(made, Tensor) or made.shape != some.shape:
@@ -224,7 +225,7 @@ def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -
 @torch.no_grad()
 def _some_likelihood(model: LatentModel) -> Likelihood:
     with evaluating(model):
-        return model.generate(torch.zeros(1, model.latent).to(next(model.parameters())))
+        return model.decode(torch.zeros(1, model.latent).to(next(model.parameters())))
 
 
 def _count(number: int, what: str) -> int:

@@ -1,4 +1,4 @@
-"""What surrounds the training loop: a guard for losses that are no number, and a gentle stop."""
+"""What surrounds the training loop: a guard against infinite or NaN losses, and a gentle stop."""
 
 import contextlib
 import math

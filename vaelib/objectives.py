@@ -20,9 +20,9 @@ Objective = Callable[[LatentModel, Tensor, Tensor], ElboTerms]
 class Weighted:
     """An objective with its KL multiplied by β: E[log p(x|z)] − β·KL(q(z|x) ‖ p(z)).
 
-    No bound on log p(x) for β < 1, a loose one for β > 1. `beta` is a number or a schedule, such
-    as `vaelib.schedule.WarmUp(600)`. Higgins et al. 2017 (β-VAE), equation 4. Raises ValueError
-    for β < 0, and for `ImportanceWeighted`, whose second term is no KL.
+    For β < 1 it is not a lower bound, for β > 1 a looser one. `beta` may be a schedule, such as
+    `WarmUp(600)`. Higgins et al. 2017 (β-VAE), equation 4. Raises ValueError for β < 0, and for
+    `ImportanceWeighted`, whose second term is no KL.
     """
 
     beta: Number | Schedule
@@ -53,7 +53,7 @@ def path_derivative(model: LatentModel, image: Tensor, noise: Tensor) -> ElboTer
 
     log q(z|x) is differentiated along z only, not along the μ and σ that say which q it is. What
     is left out is 0 on average. Without it the encoder's gradient has no variance once q is the
-    true posterior, where log p(x, z) − log q(z|x) is the same for every z.
+    true posterior of a single level, where log p(x, z) − log q(z|x) is the same for every z.
     Roeder, Wu & Duvenaud 2017 ("sticking the landing"), equation 8.
     """
     return model.sampled_terms(image, noise, fixed=True)

@@ -24,11 +24,10 @@ def decode(
 ) -> Float[Tensor, "batch pixel"]:
     """The mean image of each latent; with the Bernoulli, every pixel's probability of being 1.
 
-    (For several levels, of the latents that `latent` picks from the prior, as noise.) Raises
-    ValueError if latents are not (batch, latent).
+    Raises ValueError if latents are not (batch, latent).
     """
     with evaluating(model):
-        return model.generate(latent).mean
+        return model.decode(latent).mean
 
 
 @torch.no_grad()
@@ -39,7 +38,7 @@ def sample(
 ) -> Samples:
     """Images from latents, as `decode`, whose pixels `noise` ~ Uniform[0, 1) draws."""
     with evaluating(model):
-        likelihood = model.generate(latent)
+        likelihood = model.decode(latent)
     return Samples(latent, likelihood.mean, likelihood.draw(noise))
 
 
@@ -51,7 +50,8 @@ def sample_prior(model: LatentModel, count: int, *, generator: Generator | None 
     if count < 1:
         raise ValueError(f"expected a count of at least 1, got {count}")
     draw = drawn_like(next(model.parameters()), generator)
-    latent = torch.randn(count, model.latent, **draw)
+    with torch.no_grad(), evaluating(model):
+        latent = model.from_prior(torch.randn(count, model.latent, **draw))
     return sample(model, latent, torch.rand(count, model.pixels, **draw))
 
 
@@ -64,7 +64,5 @@ def reconstruct(
     noise = torch.randn(len(image), model.latent, **draw)
     with evaluating(model):
         levels, _ = model.infer(image, noise)
-        latents = [level.latent for level in levels]
-        pixels = torch.rand(image.shape, **draw)
-        likelihood = model.likelihood(latents)
-    return Samples(torch.cat(latents, -1), likelihood.mean, likelihood.draw(pixels))
+    latent = torch.cat([level.latent for level in levels], -1)
+    return sample(model, latent, torch.rand(image.shape, **draw))

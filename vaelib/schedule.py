@@ -34,7 +34,7 @@ class WarmUp:
     steps: int
 
     def __call__(self, at: Progress) -> float:
-        return min(1.0, at.step / self.steps)
+        return at.step / self.steps if at.step < self.steps else 1.0
 
 
 def value_at(setting: Number | Schedule, at: Progress) -> Number:

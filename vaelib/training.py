@@ -4,6 +4,7 @@ import operator
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,8 @@ def train(
     Each epoch visits all images once in a fresh order. `generator` decides order, binarization
     and latent noise, so one seed repeats a run exactly on one machine. `protocol` is a name or a
     function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
-    `learning_rate` a number or a schedule. `watch` gets a `Report` after every step. The run
+    `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
+    `watch` gets a `Report` after every step. The run
     takes place where the model is, such as after `model.to("cuda")`: images go there as bytes,
     and no value is read back within an epoch.
 
@@ -66,13 +68,12 @@ def train(
     `watch` ends training after the step under way; the history so far is returned, with a warning
     that says how to go on. `save_to` names a file that gets the run's state after every epoch.
     `resume`, a history or such a file, goes on to `epochs` in all, bit for bit as if the run had
-    never stopped; where it is `save_to` and there is no file yet, the run begins. What a run was
-    begun with is compared, functions by name. (Dropout, which draws from the global generator, is
-    not repeated exactly.)
+    never stopped; where it is `save_to` and there is no file yet, the run begins. The settings are
+    compared, of functions only the names. (Dropout draws from the global generator: not repeated.)
 
     Raises what `vaelib.evaluation.check_pixels` raises; ValueError for a setting outside its
     range, a model that has been trained, a `save_to` that exists, and a run that was begun with
-    other settings; `NonFiniteError` when the loss stops being a number (the model keeps its last
+    other settings; `NonFiniteError` when the loss is infinite or NaN (the model keeps its last
     good parameters).
     """
     epochs, batch_size = map(operator.index, (epochs, batch_size))
@@ -82,7 +83,7 @@ def train(
     if test_images is not None:
         check_pixels(model, test_images, protocol)
     learning_rate = learning_rate if callable(learning_rate) else float(learning_rate)
-    binarize, save_to = protocol_named(protocol), save_to and Path(save_to).expanduser()
+    binarize, save_to = protocol_named(protocol), _absolute(save_to)
     steps, like = epochs * -(-len(images) // batch_size), next(model.parameters())
     start = Progress(0, steps)
     scheduled = callable(learning_rate) or at(objective, start) != objective
@@ -156,10 +157,16 @@ def _described(setting: object) -> str:
     if is_dataclass(setting):
         inner = (_described(getattr(setting, each.name)) for each in fields(setting))
         return f"{type(setting).__name__}({', '.join(inner)})"
+    if isinstance(setting, partial):
+        inner = (*map(_described, setting.args), *map(str, setting.keywords.items()))
+        return f"{_described(setting.func)}({', '.join(inner)})"
     if callable(setting):
-        function = getattr(setting, "func", setting)  # what a partial is of
-        return getattr(function, "__qualname__", type(function).__name__)
-    return f"{setting:g}"
+        return getattr(setting, "__qualname__", type(setting).__name__)
+    return f"{setting:g}" if isinstance(setting, Number) else str(setting)
+
+
+def _absolute(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().absolute()
 
 
 def _fingerprint(images: Tensor | None) -> str:
@@ -174,7 +181,7 @@ def _state_to_resume(
     if not isinstance(resume, History | str | Path | None):
         expected = "the history that `train` returned or the name of a file that save_to wrote"
         raise TypeError(f"expected resume to be {expected}, got {type(resume).__name__}")
-    file = Path(resume).expanduser() if isinstance(resume, str | Path) else None
+    file = None if isinstance(resume, History) else _absolute(resume)
     state = resume.state if isinstance(resume, History) else None
     if file is not None and (file.exists() or file != save_to):
         state = read_state(file)

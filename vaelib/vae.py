@@ -1,4 +1,4 @@
-"""What a model is: three questions that it answers, and all that follows from the answers."""
+"""The interface of a model, and the ELBO and the sampling that are derived from it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from vaelib.binarization import check_alike
 from vaelib.decoder import Bernoulli, ConvDecoder, Decoder
 from vaelib.elbo import ElboTerms, kl, log_ratio
 from vaelib.encoder import ConvEncoder, Encoder, Gaussian, check_images, check_rows, reparameterize
@@ -27,9 +28,9 @@ class Level(NamedTuple):
 class LatentModel(nn.Module):
     """A model of images with one or more levels of Gaussian latents.
 
-    A subclass sets `pixels` and `sizes`, the number of latents of each level, top level first. It
-    answers three questions, `prior`, `posterior` and `likelihood`, for tensors (row, size); `above`
-    has the latents of the levels above. All that the package asks of a model follows from them.
+    A subclass sets `pixels` and `sizes`, the number of latents of each level, top level first, and
+    defines `prior`, `posterior` and `likelihood`. Each gets and returns rows, one per image and
+    sample; `above` lists the latents of the levels above. All else follows, and is not overridden.
     """
 
     sizes: tuple[int, ...]
@@ -58,10 +59,10 @@ class LatentModel(nn.Module):
         return self.terms(image, noise)
 
     def terms(self, image: Images, noise: Noise) -> ElboTerms:
-        """The terms of the ELBO for each image in nats: log p(x|z) by sampling, the KL exactly.
+        """The terms of the ELBO for each image, in nats.
 
-        `noise` ~ N(0, I) picks the latents; a leading dimension of it gives several samples per
-        image. Raises ValueError for noise of another shape.
+        `noise` ~ N(0, I) picks the latents; a leading dimension gives several samples per image.
+        A level's KL is exact, given the latents above it. Raises ValueError for other shapes.
         """
         levels, log_likelihood = self.infer(image, noise)
         return ElboTerms(log_likelihood, sum(kl(q, prior) for q, prior, _ in levels))
@@ -99,22 +100,24 @@ class LatentModel(nn.Module):
             above = [*above, latent.flatten(0, -2)]
             rows = image.expand(*samples, -1).flatten(0, -2)
         likelihood = self.likelihood(above)
-        log_prob = likelihood.log_prob
-        if len(samples) > 1 and not torch.is_grad_enabled():
-            log_prob = getattr(likelihood, "quick_log_prob", log_prob)
-        return levels, log_prob(rows).unflatten(0, samples)
+        quick = type(likelihood) is Bernoulli and len(samples) > 1 and not torch.is_grad_enabled()
+        log_likelihood = (likelihood.quick_log_prob if quick else likelihood.log_prob)(rows)
+        check_alike("rows and values of log_prob", rows[:, 0], log_likelihood)
+        return levels, log_likelihood.unflatten(0, samples)
 
-    def generate(self, noise: Float[Tensor, "batch latent"]) -> Likelihood:
-        """p(x|z) at the latents that `noise` ~ N(0, I) picks from the prior.
-
-        Raises ValueError for noise of another shape.
-        """
-        check_rows("latents", noise, self.latent)
+    def from_prior(self, noise: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
+        """The latents of all levels that `noise` ~ N(0, I) picks from the prior."""
+        check_rows("noise", noise, self.latent)
         latents: list[Tensor] = []
         for part in noise.split(self.sizes, -1):
             prior = self.prior(latents)
             latents.append(part if prior is None else reparameterize(prior, part))
-        return self.likelihood(latents)
+        return torch.cat(latents, -1)
+
+    def decode(self, latent: Float[Tensor, "batch latent"]) -> Likelihood:
+        """p(x|z), a distribution over images, for rows of the latents of all levels."""
+        check_rows("latents", latent, self.latent)
+        return self.likelihood(list(latent.split(self.sizes, -1)))
 
 
 class VAE(LatentModel):
@@ -149,12 +152,13 @@ class VAE(LatentModel):
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model into evaluation mode (dropout off, batch statistics fixed) for a while."""
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training
 
 
 def dense(

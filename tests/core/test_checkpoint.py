@@ -139,6 +139,26 @@ def test_what_its_settings_do_not_describe_is_loaded_into_a_model_of_its_kind(tm
     assert all(torch.equal(again[name], value) for name, value in models[0].state_dict().items())
 
 
+def test_widths_as_a_tuple_are_those_of_a_list(tmp_path):
+    path = checkpoint.save(vae.dense(hidden=(8, 8)), tmp_path / "m")
+    again = checkpoint.load(path)
+    assert again.encoder.settings["hidden"] == [8, 8]
+    assert checkpoint.description_of(again) == checkpoint.description_of(vae.dense(hidden=(8, 8)))
+
+
+def test_parts_called_run_and_buffers_of_another_type_come_back(tmp_path):
+    def fresh():
+        model = vae.dense(hidden=4)
+        model.encoder.run = nn.Linear(2, 2)
+        model.encoder.register_buffer("mean_image", torch.zeros(3, dtype=torch.float64))
+        return model
+
+    model = fresh()
+    again = checkpoint.load(checkpoint.save(model, tmp_path / "m"), fresh())
+    assert torch.equal(again.encoder.run.weight, model.encoder.run.weight)
+    assert again.encoder.mean_image.dtype == torch.float64
+
+
 def test_a_loaded_model_remembers_that_it_was_trained(tmp_path):
     model = vae.dense(hidden=4)
     model.trained_steps = 77

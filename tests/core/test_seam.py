@@ -53,15 +53,16 @@ class TwoLevels(LatentModel):
 
 
 class GreyPixels:
-    """A likelihood of one's own: bytes that a Gaussian of learned width has rounded, 0 to 255."""
+    """A likelihood of one's own: bytes that a Gaussian of learned width has rounded and cut."""
 
     def __init__(self, mean, log_std):
         self.mean, self.log_std = mean.sigmoid(), log_std
 
     def log_prob(self, image):
         normal, half = Normal(self.mean, self.log_std.exp()), 0.5 / 255
-        mass = normal.cdf(image + half) - normal.cdf(image - half)
-        return mass.clamp(min=1e-9).log().sum(-1)
+        below = normal.cdf(image - half).where(image > half, 0.0)  # 0 and 255 have open tails
+        above = normal.cdf(image + half).where(image < 1 - half, 1.0)
+        return (above - below).clamp(min=1e-9).log().sum(-1)
 
     def draw(self, noise):
         drawn = Normal(self.mean, self.log_std.exp()).icdf(noise.clamp(1e-6, 1 - 1e-6))
@@ -202,6 +203,66 @@ def test_it_makes_images(make, pixels):
     assert not torch.equal(rebuilt.mean[0], rebuilt.mean[1])
 
 
+def test_what_is_rebuilt_is_what_its_latents_decode_to(make, pixels):
+    model = make()
+    image = intensity(pixels[:4]) if make.protocol is intensity else (pixels[:4] > 127).float()
+    rebuilt = sampling.reconstruct(model, image, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(sampling.decode(model, rebuilt.latent), rebuilt.mean)
+
+
+def test_grey_pixels_are_a_distribution():
+    levels = torch.linspace(0, 1, 256)[:, None]
+    for mean in (-9.0, -6.0, 0.0, 6.0):
+        pixel = GreyPixels(torch.full((256, 1), mean), torch.tensor(-3.0))
+        assert abs(pixel.log_prob(levels).exp().sum() - 1) < 1e-4
+
+
+def test_a_likelihood_of_ones_own_is_asked_for_every_protocol(pixels):
+    class Refusing(Bernoulli):
+        def check(self, image):
+            raise ValueError("not these")
+
+    model = skipping()
+    model.likelihood = lambda latents: Refusing(model.decoder(*latents))
+    for protocol in ("threshold", "dynamic", intensity):
+        with pytest.raises(ValueError, match="not these"):
+            evaluation.evaluate(model, pixels, protocol=protocol)
+
+
+def test_many_samples_are_judged_by_the_likelihoods_own_formula(pixels):
+    class Halved(Bernoulli):
+        def log_prob(self, image):
+            return super().log_prob(image) / 2
+
+    model = skipping()
+    plain = evaluation.score(model, pixels[:5], protocol="threshold", samples=20).elbo
+    model.likelihood = lambda latents: Halved(model.decoder(*latents))
+    assert (
+        evaluation.score(model, pixels[:5], protocol="threshold", samples=20).elbo > plain / 1.9
+    ).all()
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_a_likelihood_of_each_pixel_is_refused(pixels):
+    class Forgetful(Bernoulli):
+        def log_prob(self, image):
+            return -(image - self.mean).abs()
+
+    model = skipping()
+    model.likelihood = lambda latents: Forgetful(model.decoder(*latents))
+    with pytest.raises(ValueError, match="expected rows and values of log_prob of one shape"):
+        evaluation.evaluate(model, pixels)
+
+
+def test_evaluation_leaves_every_part_in_its_mode(pixels):
+    model = skipping()
+    model.encoder.eval()
+    evaluation.evaluate(model, pixels)
+    assert model.training
+    assert model.decoder.training
+    assert not model.encoder.training
+
+
 @pytest.fixture(scope="module")
 def gloo(tmp_path_factory):
     file = tmp_path_factory.mktemp("gloo") / "rendezvous"
@@ -275,7 +336,9 @@ class TestTwoLevels:
         generator = torch.Generator().manual_seed(6)
         with torch.no_grad():
             noise = torch.randn(100_000, 5, generator=generator, dtype=torch.float64)
-            log_p = torch.distributions.Bernoulli(logits=model.generate(noise).logits)
+            log_p = torch.distributions.Bernoulli(
+                logits=model.decode(model.from_prior(noise)).logits
+            )
             by_prior = log_p.log_prob(image[0]).sum(-1).logsumexp(0) - math.log(100_000)
         by_weights = evaluation.draw_log_weights(
             model, image[:1], samples=20_000, generator=generator

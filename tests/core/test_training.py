@@ -276,6 +276,10 @@ def test_a_warm_up_ends_at_one():
     assert [WarmUp(4)(Progress(step, 8)) for step in (0, 1, 4, 8)] == [0.0, 0.25, 1.0, 1.0]
 
 
+def weighted_elbo(model, image, noise, beta):
+    return Weighted(beta)(model, image, noise)
+
+
 def stopped_at_step_4(pixels, **settings):
     """A model of a run that was stopped in the second of three epochs, and its history."""
 
