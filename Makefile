@@ -95,7 +95,7 @@ links: $(READY)  ## follow every link of the texts, notebooks and exercises (nee
 	@grep -rhoE --include='*.py' --include='*.json' '(https://|github\.com/)[[:alnum:]_./-]+[[:alnum:]]' vaelib/course/exercises benchmarks/published | sed -E 's,^(https://)?(.+)$$,- <https://\2>,' | sort -u >build/links.md
 	$(BIN)/python -m pytest -p no:cacheprovider --check-links --check-links-ignore '127\.0\.0\.1|your-|<' README.md CONTRIBUTING.md docs benchmarks/README.md build/links.md $(NOTEBOOKS)
 
-measure: $(READY)  ## train what notebooks 5 and 6 compare over seeds, on MNIST and glyphs (minutes)
+measure: $(READY)  ## train what the notebooks compare over seeds, on MNIST and glyphs (minutes)
 	$(BIN)/python -m benchmarks.objectives
 	$(BIN)/python -m benchmarks.seeds
 

@@ -1,4 +1,4 @@
-"""What notebook 6 trains once, trained from ten seeds: the tighter bound, and the warm-up.
+"""What the notebook on evaluation trains once, from ten seeds: the tighter bound, and the warm-up.
 
 `python -m benchmarks.seeds [NAME ...]` (about five minutes a data set; mnist and glyphs unless
 named) writes seeds.json, from which the notebook says how far its differences depend on the seed,
@@ -24,7 +24,7 @@ from vaelib.elbo import kl_per_dimension
 from vaelib.objectives import ImportanceWeighted, Weighted
 from vaelib.schedule import WarmUp
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_evaluation.ipynb"
+(NOTEBOOK,) = (Path(__file__).parent.parent / "notebooks").glob("*_evaluation.ipynb")
 RESULTS = results.FOLDER / "seeds.json"
 SEEDS = range(10)
 DATASETS = ("mnist", "glyphs")

@@ -252,3 +252,12 @@ def test_a_process_that_waits_for_one_that_is_killed_sweeps_and_fetches_all(
     child.join()
     assert f"Waiting: another process is filling {fresh}" in capsys.readouterr().err
     assert len(kept(fresh)) == 4
+
+
+def test_a_class_that_inherits_mnists_mirrors_is_refused(monkeypatch):
+    from vaelib.data import catalogue
+
+    entry = catalogue.PUBLISHED["mnist"]._replace(kind="EMNIST")
+    monkeypatch.setitem(catalogue.PUBLISHED, "emnist", entry)
+    with pytest.raises(DataError, match="EMNIST does not publish four archives as MNIST does"):
+        fetch.torchvision_mirrors("emnist")

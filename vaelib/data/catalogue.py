@@ -1,9 +1,10 @@
 """The data sets that there are: their names, files and checksums, and the errors about them.
 
-To add a data set that torchvision has in MNIST's form, four IDX archives, add one entry to
-`PUBLISHED`: its name here, its class in torchvision, and the MD5s from that class's `resources`.
-Download, verification, `data.load` and the command line follow from this entry. A data set in
-another format also needs a reader, as `vaelib.data.glyphs` has one for the stand-in.
+To add a data set in exactly MNIST's form, the four archives of `ARCHIVES` on mirrors that a class
+of torchvision names, add one entry to `PUBLISHED`: its name here, that class, and the MD5s from
+its `resources`. Download, verification, `data.load` and the command line follow from this entry.
+Any other data set (EMNIST is one zip, QMNIST has other file names) also needs a reader and a way
+to get it, as `vaelib.data.glyphs` has for the stand-in.
 """
 
 from typing import NamedTuple

@@ -44,10 +44,19 @@ def mirrors(name: str) -> list[str]:
 
 
 def torchvision_mirrors(name: str) -> list[str]:
-    """The addresses where torchvision finds a data set's archives."""
+    """The addresses where torchvision finds a data set's archives.
+
+    Raises `DataError` for a class that has none of its own: it would inherit those of MNIST.
+    """
     from torchvision import datasets
 
-    return list(getattr(datasets, PUBLISHED[name].kind).mirrors)
+    kind = PUBLISHED[name].kind
+    if "mirrors" not in vars(getattr(datasets, kind)):
+        raise DataError(
+            f"torchvision's {kind} does not publish four archives as MNIST does, so {name} cannot "
+            "be an entry of vaelib.data.catalogue.PUBLISHED; write a reader of its own"
+        )
+    return list(getattr(datasets, kind).mirrors)
 
 
 def download(name: str, root: Path, wanted: Sequence[DataFile] = ()) -> None:

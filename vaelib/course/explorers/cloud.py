@@ -1,4 +1,4 @@
-"""Explorer of notebook 2: a cloud of codes, one sample, and where the gradient pushes them."""
+"""Explorer on the encoder: a cloud of codes, one sample, and where the gradient pushes them."""
 
 import itertools
 from functools import cache

@@ -1,4 +1,4 @@
-"""Explorer of notebook 1: a threshold to move, coins to toss again."""
+"""Explorer on binarization: a threshold to move, coins to toss again."""
 
 import torch
 from jaxtyping import Float, UInt8

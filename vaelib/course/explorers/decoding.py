@@ -1,4 +1,4 @@
-"""Explorer of notebook 3: five numbers to move, the image that they decode to."""
+"""Explorer on the decoder: five numbers to move, the image that they decode to."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Explorer of notebook 4: a divergence as an area, beside the blog post's formula."""
+"""Explorer on the ELBO: a divergence as an area, beside the blog post's formula."""
 
 import math
 from functools import cache

@@ -1,4 +1,4 @@
-"""Explorer of notebook 4: a bound, and the gap between it and log p(x)."""
+"""Explorer on the ELBO: a bound, and the gap between it and log p(x)."""
 
 import math
 from functools import cache

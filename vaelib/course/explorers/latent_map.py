@@ -1,4 +1,4 @@
-"""Explorer of notebook 5: a plane of two latent dimensions to point at, a line to walk along."""
+"""Explorer on training: a plane of two latent dimensions to point at, a line to walk along."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Explorer of notebook 5: a training run to start, to watch, and to stop."""
+"""Explorer on training: a training run to start, to watch, and to stop."""
 
 import contextvars
 import threading

@@ -1,4 +1,4 @@
-"""Explorer of notebook 5: a digit of one's own hand, rebuilt, placed and priced."""
+"""Explorer on training: a digit of one's own hand, rebuilt, placed and priced."""
 
 from functools import cache
 from itertools import count

@@ -1,4 +1,4 @@
-"""Explorer of notebook 6: log p(x) from k codes, and what their weights are."""
+"""Explorer on evaluation: log p(x) from k codes, and what their weights are."""
 
 import math
 from functools import cache, lru_cache
