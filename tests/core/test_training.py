@@ -1,5 +1,6 @@
 import inspect
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -312,6 +313,11 @@ def test_whatever_grows_or_falls_a_run_goes_on_as_if_it_had_not_stopped(pixels, 
 @pytest.mark.parametrize(
     ("settings", "other", "said"),
     [
+        (
+            {"objective": partial(weighted_elbo, beta=1.0)},
+            {"objective": partial(weighted_elbo, beta=9.0)},
+            r"weighted_elbo\(\('beta', 1.0\)\), now weighted_elbo\(\('beta', 9.0\)\)",
+        ),
         (
             {"learning_rate": ToZero(1e-3)},
             {},

@@ -347,3 +347,11 @@ def test_a_cell_that_swallows_the_interrupt_of_its_timeout_fails_all_the_same(nb
     printed, _ = nbval
     assert outcomes(printed, "slow")[0] == "F"
     assert "ran longer than --nbval-cell-timeout allows" in printed
+
+
+def test_a_saved_widget_is_words_alone():
+    output = nbformat.v4.new_output("display_data", {runner.WIDGET: {}, "text/plain": "a slider"})
+    cell = nbformat.v4.new_code_cell("slider", outputs=[output], metadata={"editable": True})
+    (kept,) = runner.normalise(nbformat.v4.new_notebook(cells=[cell])).cells
+    assert kept.outputs[0].data == {"text/plain": "a slider"}
+    assert kept.metadata == {}

@@ -1,7 +1,5 @@
 """Every notebook as a person meets it, in JupyterLab and in Notebook 7: run, turned, drawn on."""
 
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -17,9 +15,7 @@ from vaelib.course.explorers import sketch
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(HOME / "tools"))
 
-import workshop  # noqa: E402
 
 NOTEBOOKS = sorted(path.name for path in (HOME / "notebooks").glob("*.ipynb"))
 PATIENCE = 500  # seconds for a notebook to run; the one that trains takes about seventy
@@ -70,10 +66,6 @@ def desk(tmp_path_factory) -> Iterator[journey.Desk]:
         (made / "notebooks").mkdir()
         for notebook in NOTEBOOKS:
             browser.put_uncounted(HOME / "notebooks" / notebook, made / "notebooks" / notebook)
-        for source in workshop.measurements():
-            target = made / source.relative_to(HOME)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
         return made / "notebooks"
 
     @cache
