@@ -114,3 +114,7 @@ def test_gradients_of_the_bound_agree_with_finite_differences(generator):
 def test_a_mean_without_its_log_std_is_refused():
     with pytest.raises(ValueError, match="a mean and a log_std of one shape"):
         kl(Gaussian(torch.zeros(3, 2), torch.zeros(3, 1)))
+
+
+def test_the_loss_is_the_mean_over_images():
+    assert ElboTerms(torch.tensor([3.0, 5.0]), torch.tensor([1.0, 1.0])).loss == -3

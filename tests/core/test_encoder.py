@@ -157,3 +157,12 @@ class TestDepth:
     def test_impossible_sizes(self, sizes):
         with pytest.raises(ValueError, match="expected positive widths and 0 blocks or more"):
             Encoder(**sizes)
+
+
+def test_each_head_gives_what_it_is_called():
+    network, image = Encoder(pixels=4, hidden=3, latent=2), torch.zeros(1, 4)
+    before = network(image)
+    with torch.no_grad():
+        network.mean.bias.add_(7)
+    torch.testing.assert_close(network(image).mean, before.mean + 7)
+    assert torch.equal(network(image).log_std, before.log_std)

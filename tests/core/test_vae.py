@@ -88,3 +88,10 @@ def test_a_deep_model_mirrors_its_widths_and_comes_back_from_a_file(tmp_path, ge
     again = checkpoint.load(checkpoint.save(model, tmp_path / "deep.safetensors"))
     code = torch.randn(4, 5)
     assert torch.equal(model.decoder(code), again.decoder(code))
+
+
+def test_a_model_that_was_evaluating_stays_so():
+    model = vae.dense(hidden=4).eval()
+    with vae.evaluating(model):
+        pass
+    assert not model.training

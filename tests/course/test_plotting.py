@@ -188,3 +188,9 @@ def test_what_is_drawn_takes_these_colours():
             if colour not in FRAMES and not colour.startswith("gray"):
                 assert contrast(colour) >= 3, (path.name, found[0])
     assert seen > 10
+
+
+def test_each_digit_has_a_colour_of_its_own():
+    axes = plotting.scatter_codes(torch.zeros(10, 2), torch.arange(10))
+    assert len({tuple(dots.get_facecolor()[0]) for dots in axes.collections}) == 10
+    plt.close(axes.figure)

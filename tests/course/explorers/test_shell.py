@@ -244,3 +244,8 @@ def test_no_pixels_outlive_their_picture_until_garbage_is_collected():
     finally:
         gc.enable()
     assert after - before < 20e6
+
+
+def test_no_minus_before_zero():
+    assert shell.signed(-0.0001) == "0.000"
+    assert shell.signed(-0.5, 1) == "−0.5"
