@@ -193,7 +193,8 @@ class Training(Stage):
                 raise Stopped(
                     f"Stopped after step {report.step:,}; the model keeps what it has learnt."
                 )
-            tell(report.step)
+            if report.history is None:  # else the words of the epoch's view stay
+                tell(report.step)
 
         try:
             train(
