@@ -7,7 +7,13 @@ from pathlib import Path
 from vaelib.data import DataError
 
 
-def survive_damage(path: Path, read: Callable[[], Sequence], expected: Sequence, cases: int = 500):
+def survive_damage(
+    path: Path,
+    read: Callable[[], Sequence],
+    expected: Sequence,
+    error: type[Exception] = DataError,
+    cases: int = 500,
+) -> None:
     """Read damaged versions of the file at `path`: each is refused by name, or is as `expected`."""
     dice, good = random.Random(path.name), path.read_bytes()
     refused = 0
@@ -15,7 +21,7 @@ def survive_damage(path: Path, read: Callable[[], Sequence], expected: Sequence,
         path.write_bytes(damaged(dice, good))
         try:
             found = read()
-        except DataError as refusal:
+        except error as refusal:
             well = str(path) in str(refusal)
             refused += 1
         else:

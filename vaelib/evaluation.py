@@ -174,9 +174,9 @@ def fit_posterior(
     """The Gaussian of each image that Adam finds by maximising the ELBO in its own μ and log σ.
 
     Begins at `start` and takes `steps`, each on `samples` new latents, while the learning rate
-    falls to a hundredth. The gain is the amortization gap
-    (Cremer, Li & Duvenaud 2018, section 3.2), up to the error that the steps leave. Raises
-    ValueError as `draw_log_weights` does, and for fewer than one step.
+    falls to a hundredth. The gain is the amortization gap (Cremer, Li & Duvenaud 2018, section
+    3.2), up to the error that the steps leave. Raises ValueError as `draw_log_weights` does, and
+    for fewer than one step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
     _some_likelihood(model).check(image)

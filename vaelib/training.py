@@ -60,9 +60,8 @@ def train(
     and latent noise, so one seed repeats a run exactly on one machine. `protocol` is a name or a
     function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
-    `watch` gets a `Report` after every step. The run
-    takes place where the model is, such as after `model.to("cuda")`: images go there as bytes,
-    and no value is read back within an epoch.
+    `watch` gets a `Report` after every step. The run takes place where the model is, such as after
+    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
