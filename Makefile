@@ -92,7 +92,7 @@ workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, pac
 links: $(READY)  ## follow every link of the texts, notebooks and exercises (needs the network)
 	$(BIN)/python -m pip install --quiet pytest-check-links
 	@mkdir -p build
-	@grep -rhoE --include='*.py' --include='*.json' '(https://|github\.com/)[[:alnum:]_./-]+[[:alnum:]]' vaelib/course/exercises benchmarks/published | sed -E 's,^(https://)?(.+)$$,- <https://\2>,' | sort -u >build/links.md
+	@grep -rhoE --include='*.py' --include='*.json' '(https://|github\.com/)[[:alnum:]_./-]+[[:alnum:]]' vaelib/course/exercises vaelib/course/results benchmarks | sed -E 's,^(https://)?(.+)$$,- <https://\2>,' | sort -u >build/links.md
 	$(BIN)/python -m pytest -p no:cacheprovider --check-links --check-links-ignore '127\.0\.0\.1|your-|<' README.md CONTRIBUTING.md docs benchmarks/README.md build/links.md $(NOTEBOOKS)
 
 measure: $(READY)  ## train what the notebooks compare over seeds, on MNIST and glyphs (minutes)

@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 
 from vaelib.course import exercises
 from vaelib.course.exercises import EXERCISES, TOPICS, Exercise
+from vaelib.data.files import written_whole
 
 HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
@@ -46,7 +47,7 @@ def of_notebook(path: Path) -> Sequence[Exercise]:
 def fill(notebook: NotebookNode, wanted: Sequence[Exercise]) -> NotebookNode:
     """The notebook with the headings, questions and stubs of its exercises.
 
-    Raises ExerciseError if they are not those, or are in a different order.
+    Raises ExerciseError if the notebook has other exercises, or has them in another order.
     """
     notebook, heading, places = deepcopy(notebook), None, {}
     for cell in notebook.cells:
@@ -57,12 +58,14 @@ def fill(notebook: NotebookNode, wanted: Sequence[Exercise]) -> NotebookNode:
     slugs = [exercise.slug for exercise in wanted]
     if list(places) != slugs or None in [heading for heading, _ in places.values()]:
         raise ExerciseError(
-            f"expected the exercises {', '.join(slugs)}, each with a Markdown cell that begins "
-            f'with "### Exercise", then a cell that checks it; found {", ".join(places)}'
+            f"its module defines the exercises {', '.join(slugs) or 'none'}; the notebook has "
+            f"{', '.join(places) or 'none'}. Give each exercise a Markdown cell that begins with "
+            f'"### Exercise" and, below it, a code cell with exercises.check("its-slug", ...), in '
+            "the module's order"
         )
     for position, exercise in enumerate(wanted, 1):
         heading, cell = places[exercise.slug]
-        about = f"({exercise.kind}, {exercise.minutes} minutes)"
+        about = f"({exercise.kind}, {exercise.minutes} minute{'s' * (exercise.minutes != 1)})"
         title = f"### Exercise {position} · {exercise.title} {about}"
         heading.source = f"{title}\n\n{cleandoc(exercise.question)}"
         cell.source = exercise.stub
@@ -122,7 +125,10 @@ def outdated() -> dict[Path, NotebookNode]:
     """The notebooks, open and solved, that differ from what they should be, outputs aside."""
     wrong = {}
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        notebook = fill(nbformat.read(path, as_version=4), of_notebook(path))
+        try:
+            notebook = fill(nbformat.read(path, as_version=4), of_notebook(path))
+        except ExerciseError as error:
+            raise ExerciseError(f"{path.name}: {error}") from None
         for place, wanted in ((path, notebook), (SOLUTIONS / path.name, solve(notebook))):
             if not place.exists() or sources(wanted) != sources(nbformat.read(place, as_version=4)):
                 wrong[place] = wanted
@@ -131,12 +137,17 @@ def outdated() -> dict[Path, NotebookNode]:
 
 def main(arguments: list[str]) -> int:
     """Write the notebooks, or compare them; the exit code."""
-    for path, notebook in (wrong := outdated()).items():
+    try:
+        wrong = outdated()
+    except ExerciseError as error:
+        sys.exit(str(error))
+    for path, notebook in wrong.items():
         name = path.relative_to(NOTEBOOKS)
         if arguments == ["--check"]:
             print(f"{name} differs from the exercises: run make refresh")
         else:
-            nbformat.write(notebook, path)
+            with written_whole(path) as partial:
+                nbformat.write(notebook, partial)
             print(f"wrote {name}; its outputs are still to be made")
     return int(arguments == ["--check"] and bool(wrong))
 

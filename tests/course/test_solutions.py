@@ -74,7 +74,7 @@ class TestFill:
 
     def test_other_exercises_or_another_order_are_refused(self, notebook):
         for wanted in ([PRICE], [EXERCISES["four-curves"], PRICE]):
-            with pytest.raises(solutions.ExerciseError, match=f"expected the .*{wanted[0].slug}"):
+            with pytest.raises(solutions.ExerciseError, match=f"defines the .*{wanted[0].slug}"):
                 solutions.fill(notebook, wanted)
         notebook.cells[2].source = "A heading that was lost"
         with pytest.raises(solutions.ExerciseError, match=r"begins with .### Exercise"):
@@ -121,3 +121,13 @@ class TestSolve:
         nbformat.write(written, path)
         assert solutions.main(["--check"]) == 1
         assert list(solutions.outdated()) == [tmp_path / "solutions" / "04_elbo.ipynb"]
+
+    def test_a_notebook_without_its_exercise_is_named_and_left(self, monkeypatch, tmp_path):
+        path = tmp_path / "04_elbo.ipynb"
+        monkeypatch.setattr(solutions, "NOTEBOOKS", tmp_path)
+        monkeypatch.setattr(elbo, "EXERCISES", (PRICE,))
+        nbformat.write(nbformat.v4.new_notebook(), path)
+        before = path.read_bytes()
+        with pytest.raises(SystemExit, match=r"04_elbo.ipynb: .*price-of-certainty; .*has none"):
+            solutions.main([])
+        assert path.read_bytes() == before
