@@ -80,6 +80,6 @@ def log_ratio(
     return (0.5 * (under_prior**2 - under_posterior**2) - log_std).sum(-1)
 
 
-def log_mean_exp(values: Float[Tensor, "sample *batch"]) -> Float[Tensor, "*batch"]:
+def log_mean_exp(values: Float[Tensor, "sample *batch"]) -> Float[Tensor, "*batch"]:  # noqa: F821
     """log of the mean of exp(values) over the first dimension, without overflow."""
     return torch.logsumexp(values, 0) - math.log(len(values))

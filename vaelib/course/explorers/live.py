@@ -24,6 +24,7 @@ from vaelib.course.explorers.shell import (
 )
 from vaelib.course.progress import throttle
 from vaelib.guard import NonFiniteError
+from vaelib.run import History
 from vaelib.sampling import decode
 from vaelib.training import Report, train
 
