@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
+from vaelib.data.rows import check_ink
+from vaelib.device import checked_generator
+
 Bytes, Floats = UInt8[Tensor, "*shape"], Float[Tensor, "*shape"]
 Protocol = Callable[[Tensor, Generator | None], Tensor]
 
@@ -59,7 +62,7 @@ def dynamic(pixels: Bytes, generator: Generator | None = None) -> Floats:
     Salakhutdinov 2016 (IWAE), section 5.
     """
     _check_bytes(pixels)
-    noise = byte_noise(pixels.shape, generator, pixels.device)
+    noise = byte_noise(pixels.shape, checked_generator(generator), pixels.device)
     return pixels.float().gt_(noise.float())  # in place: bools would cost more than the noise
 
 
@@ -87,8 +90,10 @@ def freeze(pixels: Bytes, generator: Generator | None = None) -> Bytes:
     """Draw each pixel once, as `dynamic` does, and return bytes that are 0 or 255.
 
     The result is a data set for the static protocol. Papers that say "static" use one published
-    sample (Larochelle & Murray 2011), not this one.
+    sample (Larochelle & Murray 2011), not this one. Raises what `check_ink` raises.
     """
+    _check_bytes(pixels)
+    check_ink(pixels)
     return dynamic(pixels, generator).to(torch.uint8) * 255
 
 
@@ -100,6 +105,7 @@ def static(pixels: Bytes, generator: Generator | None = None) -> Floats:
     _check_bytes(pixels)
     grey = (pixels > 0) & (pixels < 255)
     if grey.any():
+        check_ink(pixels)
         raise ValueError(
             f"expected frozen images, whose bytes are all 0 or 255, but one is {pixels[grey][0]}; "
             "draw their pixels once with freeze(images, generator), and keep the result"
@@ -108,6 +114,7 @@ def static(pixels: Bytes, generator: Generator | None = None) -> Floats:
 
 
 PROTOCOLS: dict[str, Protocol] = {"threshold": threshold, "dynamic": dynamic, "static": static}
+LEAST_INK = {threshold: 128, dynamic: 17, static: 17, intensity: 17}  # what images must reach
 
 
 def protocol_named(protocol: str | Protocol) -> Protocol:
@@ -128,5 +135,6 @@ def check_alike(what: str, one: Tensor, other: Tensor) -> None:
 
 
 def _check_bytes(pixels: Tensor) -> None:
-    if pixels.dtype != torch.uint8:
-        raise TypeError(f"expected pixels as uint8 from 0 to 255, got {pixels.dtype}")
+    if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
+        found = pixels.dtype if isinstance(pixels, Tensor) else type(pixels).__name__
+        raise TypeError(f"expected pixels as a tensor of uint8 from 0 to 255, got {found}")

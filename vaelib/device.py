@@ -1,7 +1,14 @@
 """Where the arithmetic happens: on the CPU, or on an accelerator that runs behind the host."""
 
+import os
+
 import torch
 from torch import Generator, Tensor
+
+from vaelib.calm import cores
+
+if "OMP_NUM_THREADS" not in os.environ and cores() < torch.get_num_threads():
+    torch.set_num_threads(cores())  # under a quota, more threads only wait for each other
 
 
 def reading_waits(device: torch.device) -> bool:
@@ -18,20 +25,41 @@ def keep_freed_memory() -> None:
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
+def checked_generator(generator: object) -> Generator | None:
+    """`generator`, if it is one or None; a seed, which is neither, raises TypeError."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return generator
+    seed = generator if isinstance(generator, int) and not isinstance(generator, bool) else 0
+    raise TypeError(
+        f"expected a random generator or None, got {generator!r}. Make a generator from a seed "
+        f"with torch.Generator().manual_seed({seed})"
+    )
+
+
 def generator_on(device: torch.device, generator: Generator | None = None) -> Generator:
     """A generator on `device`: `generator` itself if it is there.
 
     Else a fresh one, seeded by a number drawn from `generator`, so that one seed still decides
-    everything; without a `generator` the global one of the CPU is meant, as in PyTorch.
+    everything. Without a `generator`, the global one of the CPU is meant, as in PyTorch. Raises
+    TypeError for a seed in place of a generator.
     """
-    generator = generator or torch.default_generator
+    generator = checked_generator(generator) or torch.default_generator
     if generator.device.type == device.type:
         return generator
     seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
     return Generator(device).manual_seed(seed)
 
 
-def drawn_like(like: Tensor, generator: Generator | None) -> dict[str, object]:
-    """Keyword arguments for `torch.randn` and `torch.rand`: device and type of `like`."""
-    generator = generator_on(like.device, generator)
-    return {"generator": generator, "device": like.device, "dtype": like.dtype}
+def without_autocast(device: torch.device) -> torch.autocast:
+    """A context in which operations keep the types that they are given, whatever surrounds it."""
+    known = device.type if torch.amp.is_autocast_available(device.type) else "cpu"
+    return torch.autocast(known, enabled=False)
+
+
+def standard_normal(*shape: int, like: Tensor, generator: Generator) -> Tensor:
+    """Numbers drawn from N(0, 1), on the device and in the type of `like`.
+
+    They are drawn in float32 and then converted, so a seed gives every type the same noise.
+    """
+    drawn = torch.randn(shape, generator=generator, device=like.device, dtype=torch.float32)
+    return drawn.to(like.dtype)

@@ -1,20 +1,29 @@
 """How good a trained model is: its ELBO, log p(x) itself, and where its nats go."""
 
+import copy
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from vaelib.binarization import Protocol, dynamic, protocol_named, threshold
+from vaelib.binarization import LEAST_INK, Protocol, dynamic, protocol_named, threshold
+from vaelib.data.rows import Images, check_ink, rows_of
 from vaelib.decoder import Bernoulli
-from vaelib.device import drawn_like, generator_on, keep_freed_memory
+from vaelib.device import (
+    checked_generator,
+    generator_on,
+    keep_freed_memory,
+    standard_normal,
+    without_autocast,
+)
 from vaelib.elbo import ElboTerms, log_mean_exp
 from vaelib.encoder import Gaussian, check_rows, in_float32
 from vaelib.vae import LatentModel, Likelihood, evaluating
 
-Images = UInt8[Tensor, "image pixel"]
 LATENTS_AT_ONCE = 500  # 1.6 MB of logits, which stay in a cache
 WEIGHTS_AT_ONCE = 500_000
 
@@ -32,17 +41,17 @@ def evaluate(
 
     Computed where the model is. Without a `generator` the noise is that of seed 0, so that two
     models with the same latent size get the same noise (given the same batch size and protocol).
-    Raises what `check_pixels` raises.
+    Weights that are narrower than float32 are evaluated in float32, and autocast has no effect.
+    Raises what `checked_rows` raises.
     """
-    check_pixels(model, images, protocol)
-    binarize = protocol_named(protocol)
-    like, parts = next(model.parameters()), []
-    draw = drawn_like(like, generator or Generator().manual_seed(0))
+    rows, binarize, parts = checked_rows(model, images, protocol), protocol_named(protocol), []
     keep_freed_memory()
-    with evaluating(model):
-        for pixels in images.to(like.device).split(batch_size):
-            image = binarize(pixels, draw["generator"]).to(like.dtype)
-            noise = torch.randn(len(pixels), model.latent, **draw)
+    with measuring(model) as model:
+        like = next(model.parameters())
+        generator = generator_on(like.device, _seeded(generator))
+        for pixels in rows.to(like.device).split(batch_size):
+            image = binarize(pixels, generator).to(like.dtype)
+            noise = standard_normal(len(pixels), model.latent, like=like, generator=generator)
             parts.append(model.terms(image, noise))
     return ElboTerms(*map(torch.cat, zip(*parts, strict=True)))
 
@@ -78,17 +87,18 @@ def score(
     model is, in memory that does not grow with `samples`. Without a `generator` all noise is that
     of seed 0. All pixels are drawn before any latent, so one seed gives the same binary images to
     every model and number of samples. Raises ValueError for fewer than one sample, and what
-    `check_pixels` raises.
+    `checked_rows` raises.
     """
-    check_pixels(model, images, protocol)
-    samples, binarize = _count(samples, "sample"), protocol_named(protocol)
-    like, bounds, evidences = next(model.parameters()), [], []
-    generator = generator_on(like.device, generator or Generator().manual_seed(0))
-    pieces = images.to(like.device).split(max(1, min(100, WEIGHTS_AT_ONCE // samples)))
-    for image in [binarize(some, generator).to(like.dtype) for some in pieces]:
-        weights = draw_log_weights(model, image, samples=samples, generator=generator)
-        bounds.append(weights.mean(0))
-        evidences.append(log_mean_exp(weights))
+    rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
+    samples, bounds, evidences = _count(samples, "sample"), [], []
+    with measuring(model) as model:
+        like = next(model.parameters())
+        generator = generator_on(like.device, _seeded(generator))
+        pieces = rows.to(like.device).split(max(1, min(100, WEIGHTS_AT_ONCE // samples)))
+        for image in [binarize(some, generator).to(like.dtype) for some in pieces]:
+            weights = draw_log_weights(model, image, samples=samples, generator=generator)
+            bounds.append(weights.mean(0))
+            evidences.append(log_mean_exp(weights))
     name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "own")
     return Score(name, samples, torch.cat(bounds), torch.cat(evidences))
 
@@ -108,16 +118,19 @@ def draw_log_weights(
     bound. `posterior` is that of the top level. Raises ValueError for images that the likelihood
     rejects, a posterior without one Gaussian per image, and fewer than one sample.
     """
-    samples, draw = _count(samples, "sample"), drawn_like(image, generator)
+    samples, image = _count(samples, "sample"), in_float32(image)
+    generator = generator_on(image.device, generator)
     _some_likelihood(model).check(image)
     keep_freed_memory()
     at_once = max(1, LATENTS_AT_ONCE // max(1, len(image)))
     # Made once: small results kept from between large pieces would hold these pieces' memory.
-    weights = torch.empty(samples, len(image), device=image.device, dtype=in_float32(image).dtype)
-    with evaluating(model):
+    weights = torch.empty(samples, len(image), device=image.device, dtype=image.dtype)
+    with measuring(model) as model:
         guided = Guided(model, posterior or model.posterior(image, []))
         for some in weights.split(at_once):
-            noise = torch.randn(len(some), len(image), model.latent, **draw)
+            noise = standard_normal(
+                len(some), len(image), model.latent, like=image, generator=generator
+            )
             some.copy_(guided.sampled_terms(image, noise).bound)
     return weights
 
@@ -179,15 +192,15 @@ def fit_posterior(
     for fewer than one step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
-    _some_likelihood(model).check(image)
-    mean, log_std = (value.detach().clone().requires_grad_() for value in start)
-    guided = Guided(model, Gaussian(mean, log_std))
-    draw = drawn_like(mean, generator)
+    _some_likelihood(model).check(image := in_float32(image))
+    mean, log_std = (in_float32(value.detach()).clone().requires_grad_() for value in start)
+    generator = generator_on(mean.device, generator)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
-    with evaluating(model):
+    with measuring(model) as model:
+        guided, shape = Guided(model, Gaussian(mean, log_std)), (samples, len(image), model.latent)
         for _ in range(steps):
-            terms = guided.terms(image, torch.randn(samples, len(image), model.latent, **draw))
+            terms = guided.terms(image, standard_normal(*shape, like=mean, generator=generator))
             loss = (terms.kl - terms.log_likelihood.mean(0)).sum()
             mean.grad, log_std.grad = torch.autograd.grad(loss, (mean, log_std))
             optimizer.step()
@@ -195,23 +208,20 @@ def fit_posterior(
     return Gaussian(mean.detach(), log_std.detach())
 
 
-def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -> None:
-    """Raise unless `images` are rows of bytes that the protocol makes outcomes of the likelihood.
+def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -> Tensor:
+    """`images` as rows of bytes that the protocol makes outcomes of the model's likelihood.
 
-    Raises TypeError unless they are uint8 and the protocol returns tensors of their shape;
-    ValueError for another size, an unknown protocol, and pixels that the likelihood refuses. A
-    protocol of your own is tried on every image first, with noise of its own.
+    Raises TypeError for what `rows_of` does not take, and unless the protocol returns tensors of
+    their shape; ValueError for another size, an unknown protocol, bytes that end far below 255,
+    and pixels that the likelihood refuses. A protocol of your own is tried on every image first,
+    with noise of its own.
     """
-    binarize = protocol_named(protocol)
-    if images.dtype != torch.uint8:
-        raise TypeError(
-            f"expected images as uint8 from 0 to 255, as vaelib.data.load gives them, got "
-            f"{images.dtype}; they are binarized batch by batch"
-        )
+    binarize, images = protocol_named(protocol), rows_of(images)
     check_rows("images", images, model.pixels)
+    check_ink(images, LEAST_INK.get(binarize, 0))
     generator, likelihood = Generator(images.device).manual_seed(0), _some_likelihood(model)
     if binarize in (threshold, dynamic) and type(likelihood) is Bernoulli:
-        return
+        return images
     for some in images.split(1000):
         made = binarize(some, generator)
         if not isinstance(made, Tensor) or made.shape != some.shape:
@@ -220,12 +230,31 @@ def check_pixels(model: LatentModel, images: Tensor, protocol: str | Protocol) -
                 f"the pixels it is given; {binarize} returned {type(made).__name__}"
             )
         likelihood.check(made)
+    return images
+
+
+def in_full_precision(model: LatentModel) -> LatentModel:
+    """`model` itself, or a copy in float32 if its weights are narrower: sums of nats need that."""
+    narrow = next(model.parameters()).dtype.itemsize < 4
+    return copy.deepcopy(model).float() if narrow else model
+
+
+@contextmanager
+def measuring(model: LatentModel) -> Iterator[LatentModel]:
+    """`in_full_precision(model)`, in evaluation mode and without autocast."""
+    model = in_full_precision(model)
+    with evaluating(model), without_autocast(next(model.parameters()).device):
+        yield model
 
 
 @torch.no_grad()
 def _some_likelihood(model: LatentModel) -> Likelihood:
-    with evaluating(model):
+    with measuring(model) as model:
         return model.decode(torch.zeros(1, model.latent).to(next(model.parameters())))
+
+
+def _seeded(generator: Generator | None) -> Generator:
+    return checked_generator(generator) or Generator().manual_seed(0)
 
 
 def _count(number: int, what: str) -> int:

@@ -32,6 +32,15 @@ class Guard:
         self.run, self.waits = run, reading_waits(run.device)
         self._keep()
 
+    def __enter__(self) -> "Guard":
+        return self
+
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        """If the first step was cut short in the middle, let the model count as trained."""
+        values = self.run.model.state_dict().values()
+        if kind and not self.run.step and not all(map(torch.equal, values, self._kept)):
+            self.run.model.trained_steps = 1
+
     @torch.no_grad()
     def check(self, loss: Tensor, terms: ElboTerms, image: Tensor, noise: Tensor) -> None:
         """Raise `NonFiniteError` if the loss is no number, and go back to good parameters.

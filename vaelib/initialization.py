@@ -2,6 +2,8 @@
 
 from torch import Generator, nn
 
+from vaelib.device import checked_generator
+
 
 def glorot_uniform(network: nn.Module, generator: Generator | None = None) -> None:
     """Redraw every weight of `network` from U(−a, a), a = √(6 / (fan_in + fan_out)); zero biases.
@@ -10,5 +12,5 @@ def glorot_uniform(network: nn.Module, generator: Generator | None = None) -> No
     """
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.xavier_uniform_(layer.weight, generator=checked_generator(generator))
             nn.init.zeros_(layer.bias)

@@ -73,7 +73,7 @@ class Run:
         terms = ElboTerms(*(term.detach() for term in terms))
         self.total += torch.stack(terms).sum(1)
         self.order = self.order[len(terms.kl) :]
-        self.step += 1
+        self.step = self.model.trained_steps = self.step + 1
         return terms
 
     def finish_epoch(self, images: int, test: ElboTerms | None) -> None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from vaelib.device import drawn_like
+from vaelib.device import generator_on, standard_normal
 from vaelib.vae import LatentModel, evaluating
 
 
@@ -49,10 +49,12 @@ def sample_prior(model: LatentModel, count: int, *, generator: Generator | None 
     """
     if count < 1:
         raise ValueError(f"expected a count of at least 1, got {count}")
-    draw = drawn_like(next(model.parameters()), generator)
+    like = next(model.parameters())
+    generator = generator_on(like.device, generator)
+    noise = standard_normal(count, model.latent, like=like, generator=generator)
     with torch.no_grad(), evaluating(model):
-        latent = model.from_prior(torch.randn(count, model.latent, **draw))
-    return sample(model, latent, torch.rand(count, model.pixels, **draw))
+        latent = model.from_prior(noise)
+    return sample(model, latent, _uniform(count, model.pixels, generator))
 
 
 @torch.no_grad()
@@ -60,9 +62,14 @@ def reconstruct(
     model: LatentModel, image: Float[Tensor, "batch pixel"], *, generator: Generator | None = None
 ) -> Samples:
     """Each image encoded and decoded again: z ~ q(z|x), then pixels drawn from p(x|z)."""
-    draw = drawn_like(image, generator)
-    noise = torch.randn(len(image), model.latent, **draw)
+    generator = generator_on(image.device, generator)
+    noise = standard_normal(len(image), model.latent, like=image, generator=generator)
     with evaluating(model):
         levels, _ = model.infer(image, noise)
     latent = torch.cat([level.latent for level in levels], -1)
-    return sample(model, latent, torch.rand(image.shape, **draw))
+    return sample(model, latent, _uniform(*image.shape, generator))
+
+
+def _uniform(count: int, pixels: int, generator: Generator) -> Tensor:
+    settings = dict(generator=generator, device=generator.device, dtype=torch.float32)
+    return torch.rand(count, pixels, **settings)

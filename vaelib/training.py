@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import UInt8
 from torch import Generator, Tensor
 
 from vaelib import checkpoint
 from vaelib.binarization import Protocol, protocol_named
 from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.data.files import digest
-from vaelib.device import drawn_like, keep_freed_memory
+from vaelib.data.rows import Images
+from vaelib.device import generator_on, keep_freed_memory, standard_normal, without_autocast
 from vaelib.elbo import ElboTerms, elbo
-from vaelib.evaluation import check_pixels, mean_terms
+from vaelib.encoder import in_float32
+from vaelib.evaluation import checked_rows, in_full_precision, mean_terms
 from vaelib.guard import Guard, interruptible
 from vaelib.objectives import Objective, at
 from vaelib.run import History, Run, read_state
@@ -39,16 +40,17 @@ class Report(NamedTuple):
     history: History | None
 
 
+@torch.inference_mode(mode=False)
 def train(
     model: LatentModel,
-    images: UInt8[Tensor, "image pixel"],
+    images: Images,
     *,
     epochs: int = 10,
     batch_size: int = 100,
     learning_rate: Number | Schedule = 1e-3,
     objective: Objective = elbo,
     protocol: str | Protocol = "threshold",
-    test_images: UInt8[Tensor, "test pixel"] | None = None,
+    test_images: Images | None = None,
     generator: Generator | None = None,
     save_to: str | Path | None = None,
     resume: History | str | Path | None = None,
@@ -61,7 +63,9 @@ def train(
     function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
     `watch` gets a `Report` after every step. The run takes place where the model is, such as after
-    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch.
+    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. It is
+    computed in the type of the model's weights, whatever autocast says. If that is narrower than
+    float32, what is reported is measured by a copy of the model in float32.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
@@ -70,7 +74,7 @@ def train(
     never stopped; where it is `save_to` and there is no file yet, the run begins. The settings are
     compared, of functions only the names. (Dropout draws from the global generator: not repeated.)
 
-    Raises what `vaelib.evaluation.check_pixels` raises; ValueError for a setting outside its
+    Raises what `vaelib.evaluation.checked_rows` raises; ValueError for a setting outside its
     range, a model that has been trained, a `save_to` that exists, and a run that was begun with
     other settings; `NonFiniteError` when the loss is infinite or NaN (the model keeps its last
     good parameters).
@@ -78,9 +82,9 @@ def train(
     epochs, batch_size = map(operator.index, (epochs, batch_size))
     if min(epochs, batch_size) < 1:
         raise ValueError(f"expected at least 1 epoch and 1 image, got {epochs} and {batch_size}")
-    check_pixels(model, images, protocol)
+    images = checked_rows(model, images, protocol)
     if test_images is not None:
-        check_pixels(model, test_images, protocol)
+        test_images = checked_rows(model, test_images, protocol)
     learning_rate = learning_rate if callable(learning_rate) else float(learning_rate)
     binarize, save_to = protocol_named(protocol), _absolute(save_to)
     steps, like = epochs * -(-len(images) // batch_size), next(model.parameters())
@@ -98,32 +102,34 @@ def train(
         device=like.device.type,
     )
     state = _state_to_resume(model, resume, save_to)
-    images, draw = images.to(like.device), drawn_like(like, generator)
+    images, generator = images.to(like.device), generator_on(like.device, generator)
     samples = [objective.samples] if hasattr(objective, "samples") else []
     fused = like.device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
     optimizer = torch.optim.Adam(model.parameters(), value_at(learning_rate, start), fused=fused)
-    run = Run(model, optimizer, draw["generator"], settings, like.device)
+    draw = dict(like=like, generator=generator)
+    run = Run(model, optimizer, generator, settings, like.device)
     if state:
         run.restore(state)
-    guard = Guard(run)
     keep_freed_memory()
 
     def tested() -> ElboTerms | None:
         return None if test_images is None else mean_terms(model, test_images, protocol=protocol)
 
-    with torch.enable_grad(), interruptible() as stop:
+    # Autocast would keep its first copies of the weights for the whole run.
+    precisely = without_autocast(like.device)
+    with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
             for pixels in images.index_select(0, run.order_of_epoch(len(images))).split(batch_size):
                 epoch, history, now = run.epoch, None, Progress(run.step, steps)
-                image = binarize(pixels, run.generator).to(like.dtype)
-                noise = torch.randn(*samples, len(image), model.latent, **draw)
+                image = binarize(pixels, generator).to(like.dtype)
+                noise = standard_normal(*samples, len(image), model.latent, **draw)
                 terms = at(objective, now)(model, image, noise)
                 loss = terms.loss
                 guard.check(loss, terms, image, noise)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.param_groups[0]["lr"] = value_at(learning_rate, now)
-                model.trained_steps = run.step + 1  # before, since a step cut short counts as well
+                terms = _exact(terms, at(objective, now), model, image, noise)
                 optimizer.step()
                 terms = run.count(terms)
                 if not len(run.order):
@@ -146,9 +152,20 @@ def train(
             f"resume=history, the history that this call returns{file}. To start over, build a "
             "fresh model.",
             InterruptedTraining,
-            stacklevel=2,
+            stacklevel=3,  # the decorator is between
         )
     return run.history()._replace(state=run.state())
+
+
+@torch.no_grad()
+def _exact(
+    terms: ElboTerms, objective: Objective, model: LatentModel, image: Tensor, noise: Tensor
+) -> ElboTerms:
+    """`terms`, or for a model that is narrower than float32, those of its weights in float32."""
+    exact = in_full_precision(model)
+    if exact is model:
+        return terms
+    return objective(exact, in_float32(image), in_float32(noise))
 
 
 def _described(setting: object) -> str:
@@ -215,6 +232,6 @@ def _save(run: Run, path: Path | None) -> bool:
     try:
         run.save(path)
     except (OSError, CheckpointError, RuntimeError, ValueError, TypeError) as error:
-        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=3)
+        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=4)
         return False
     return True

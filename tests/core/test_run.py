@@ -423,6 +423,40 @@ class TestTwice:
         with pytest.raises(ValueError, match="has been trained for 1 steps"):
             train(model, pixels, generator=generator)
 
+    def test_but_a_first_step_that_failed_before_it_moved_a_weight(self, pixels, monkeypatch):
+        def out_of_memory(*arguments, **settings):
+            raise torch.OutOfMemoryError("no memory left")
+
+        class Full(torch.Tensor):
+            backward = out_of_memory
+
+        def objective(model, image, noise):
+            return ElboTerms(*(term.as_subclass(Full) for term in elbo(model, image, noise)))
+
+        model, generator = small()
+        before = weights(model)
+        for fails in ({"objective": out_of_memory}, {"objective": objective}):
+            with pytest.raises(torch.OutOfMemoryError):
+                train(model, pixels, generator=generator, **fails)
+        with monkeypatch.context() as context:
+            context.setattr(torch.optim.Adam, "_init_group", out_of_memory)  # makes its averages
+            with pytest.raises(torch.OutOfMemoryError):
+                train(model, pixels, generator=generator)
+        assert torch.equal(weights(model), before)
+        assert model.trained_steps == 0
+        train(model, pixels, epochs=1, generator=generator)
+        assert not torch.equal(weights(model), before)
+
+    @pytest.mark.parametrize("surroundings", [torch.no_grad, torch.inference_mode])
+    def test_a_surrounding_without_gradients_changes_nothing(self, pixels, surroundings):
+        model, generator = small()
+        train(model, pixels, epochs=2, generator=generator)
+        twin, generator = small()
+        with surroundings():
+            train(twin, pixels, epochs=2, generator=generator)
+        assert torch.equal(weights(model), weights(twin))
+        assert twin.trained_steps == 2
+
 
 @pytest.mark.parametrize("spoil", [lambda t: t.mean(), lambda t: t[:3], lambda t: t[None]])
 @pytest.mark.usefixtures("as_users_run")

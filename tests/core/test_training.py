@@ -1,3 +1,5 @@
+import contextlib
+import copy
 import inspect
 import itertools
 from functools import partial
@@ -14,7 +16,8 @@ from vaelib.course.blog_post import Penalised, sum_of_squares
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize
-from vaelib.evaluation import evaluate, mean_terms
+from vaelib.evaluation import evaluate, mean_terms, score
+from vaelib.guard import NonFiniteError
 from vaelib.objectives import ImportanceWeighted, Weighted
 from vaelib.schedule import Progress, ToZero, WarmUp
 from vaelib.training import train
@@ -229,6 +232,78 @@ def test_double_precision_trains_and_evaluates(pixels):
     assert history.test.bound.isfinite().all()
 
 
+@contextlib.contextmanager
+def default(dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+SURROUNDINGS = {
+    "default bfloat16": (lambda: default(torch.bfloat16), torch.float32),
+    "default float16": (lambda: default(torch.float16), torch.float32),
+    "default float64": (lambda: default(torch.float64), torch.float32),
+    "autocast bfloat16": (lambda: torch.autocast("cpu", torch.bfloat16), torch.float32),
+    "autocast float16": (lambda: torch.autocast("cpu", torch.float16), torch.float32),
+    "model bfloat16": (contextlib.nullcontext, torch.bfloat16),
+    "model and default bfloat16": (lambda: default(torch.bfloat16), torch.bfloat16),
+    "model bfloat16 in autocast": (lambda: torch.autocast("cpu", torch.bfloat16), torch.bfloat16),
+    "model float64": (contextlib.nullcontext, torch.float64),
+}
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_what_is_reported_is_what_the_weights_give_in_float32(name, digits):
+    surroundings, dtype = SURROUNDINGS[name]
+    model, generator = small()
+    model.to(dtype)
+    reported, measured = [], []
+
+    def objective(network, image, noise):
+        """The ELBO; for each batch also what a twin in float32 makes of it."""
+        if network is model:
+            with torch.no_grad(), torch.autocast("cpu", enabled=False):
+                terms = elbo(copy.deepcopy(model).float(), image.float(), noise.float())
+            measured.append(terms.bound.mean().item())
+        return elbo(network, image, noise)
+
+    with surroundings():
+        history = train(
+            model, digits, epochs=2, test_images=digits[:500], generator=generator,
+            objective=objective, watch=lambda at: reported.append(at.terms.bound.mean().item()),
+        )  # fmt: skip
+        found = mean_terms(model, digits[:500]).bound
+        scored = score(model, digits[:100], protocol="threshold", samples=9)
+    np.testing.assert_allclose(reported, measured, atol=2e-3)
+    assert abs(history.train.bound[-1] - np.mean(measured[20:])) < 0.01
+    exact = mean_terms(copy.deepcopy(model).float(), digits[:500]).bound
+    assert abs(history.test.bound[-1] - exact) < 0.01
+    assert abs(found - exact) < 0.01
+    twin = copy.deepcopy(model).float()
+    exact = score(twin, digits[:100], protocol="threshold", samples=9)
+    assert abs(scored.log_evidence.mean() - exact.log_evidence.mean()) < 0.01
+    assert exact.elbo.mean() > -450, "it has learnt"
+
+
+def test_autocast_does_not_change_the_run(pixels):
+    """It would keep its first copy of the weights, so that training does not move."""
+    plain, generator = small()
+    train(plain, pixels, epochs=2, generator=generator)
+    cast, generator = small()
+    with torch.autocast("cpu", torch.bfloat16):
+        train(cast, pixels, epochs=2, generator=generator)
+    assert torch.equal(weights(plain), weights(cast))
+
+
+def test_float16_that_diverges_is_the_likely_cause(digits):
+    model, generator = small(hidden=500)
+    with pytest.raises(NonFiniteError, match=r"Likely causes: torch.float16.* 65,504") as caught:
+        train(model.half(), digits, generator=generator)
+    assert "learning rate" not in str(caught.value)
+
+
 def test_evaluation_neither_drops_out_nor_learns(pixels):
     model, _ = small()
     model.encoder.hidden.append(torch.nn.BatchNorm1d(20))
@@ -409,8 +484,7 @@ class TestAccelerator:
             if step == 3:
                 raise EnoughError
 
-        nowhere = dict(generator=None, device="meta", dtype=torch.float32)
-        monkeypatch.setattr("vaelib.training.drawn_like", lambda like, generator: nowhere)
+        monkeypatch.setattr("vaelib.training.generator_on", lambda device, generator: None)
         model, _ = small()
         with pytest.raises(EnoughError):
             train(
@@ -446,7 +520,7 @@ class TestErrors:
     def test_floats_instead_of_bytes(self):
         model, _ = small()
         for function in (train, evaluate):
-            with pytest.raises(TypeError, match="expected images as uint8 from 0 to 255, as"):
+            with pytest.raises(TypeError, match=r"expected images as uint8 .* \(255 \* images\)"):
                 function(model, torch.rand(3, 784))
 
     @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}])
@@ -499,6 +573,28 @@ class TestErrors:
         train(twin, pixels, protocol="dynamic", **settings | {"generator": generator})
         assert torch.equal(weights(model), weights(twin)), "the trial used up the run's own noise"
 
+    def test_binary_images_as_bytes_0_and_1(self, pixels):
+        model, generator = small()
+        for images in ((pixels > 127).to(torch.uint8), pixels[:, :784] // 255):
+            for given in ({}, {"protocol": "dynamic"}, {"protocol": "static"}):
+                with pytest.raises(ValueError, match=r"Multiply them by 255: images \* 255"):
+                    train(model, images, generator=generator, **given)
+                with pytest.raises(ValueError, match=r"Multiply them by 255: images \* 255"):
+                    evaluate(model, images, **given)
+            with pytest.raises(ValueError, match="Multiply them by 255"):
+                train(model, pixels, test_images=images, generator=generator)
+        scaled = (pixels > 127).to(torch.uint8) * 255
+        train(model, scaled, protocol="static", epochs=1, generator=generator)
+
+    def test_a_scale_that_ends_at_16(self, pixels):
+        model, generator = small()
+        for protocol in ("threshold", "dynamic"):
+            with pytest.raises(ValueError, match=r"largest one is 16, .* \(255 / 16\)"):
+                train(model, pixels // 16 + 1, protocol=protocol, generator=generator)
+        train(model, pixels // 3, protocol="dynamic", epochs=1, generator=generator)
+        with pytest.raises(ValueError, match="largest one is 85"):
+            evaluate(model, pixels // 3, protocol="threshold")
+
     @pytest.mark.parametrize(
         "wrong", [lambda x, g: None, lambda x, g: x.numpy(), lambda x, g: x[0]]
     )
@@ -518,7 +614,7 @@ class TestErrors:
         binary = threshold(pixels).to(torch.uint8) * 255
         train(model, binary, epochs=1, protocol=lambda x, g: intensity(x), generator=generator)
 
-    @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 28, 28)])
+    @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 27, 28), (3, 28, 28, 3), (784,)])
     def test_images_of_another_shape(self, shape):
         model, _ = small()
         with pytest.raises(ValueError, match=r"expected images of shape \(batch, 784\)"):

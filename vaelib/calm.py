@@ -1,0 +1,62 @@
+"""Calm beside other work: threads that wait without spinning, and no more of them than cores.
+
+PyTorch's threads wait for each other by spinning, for some milliseconds. While another program
+needs the core on which they spin, an epoch takes ten times as long. So `import vaelib` sets how
+long they may spin. The runtimes of OpenMP read that when torch is imported, so vaelib comes first.
+"""
+
+from __future__ import annotations  # the doctor must run on a Python that is too old
+
+import math
+import os
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+
+WAITING = {  # turns of a loop for GNU's runtime, milliseconds for LLVM's and Intel's
+    "GOMP_SPINCOUNT": "1000",
+    "KMP_BLOCKTIME": "0",
+}
+
+
+def wait_calmly(environment: MutableMapping[str, str]) -> None:
+    """Set how long threads spin, unless the user has said something about it."""
+    if not environment.keys() & {*WAITING, "OMP_WAIT_POLICY"}:
+        environment.update(WAITING)
+
+
+def cores() -> int:
+    """The cores that this process may use: those it may run on, or its quota if that is less."""
+    known = hasattr(os, "sched_getaffinity")
+    usable = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return math.ceil(min(usable, quota()))
+
+
+def quota(root: Path = Path("/")) -> float:
+    """The CPU time that Linux allows this process's control groups, in cores; else infinity.
+
+    A group's own limit counts, and those of the groups around it, in version 1 and 2.
+    """
+    return min(_limits(root), default=math.inf)
+
+
+def _limits(root: Path) -> Iterator[float]:
+    for line in _words(root / "proc/self/cgroup", "\n"):
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in {controllers, *controllers.split(",")}:  # version 2 has no names here
+            folder = root / "sys/fs/cgroup" / mount
+            for group in ("", *path.strip("/").split("/")):
+                folder = folder / group
+                words = _words(folder / "cpu.max") or [
+                    *_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us")
+                ]  # fmt: skip
+                if len(words) == 2 and words[0].isdigit():  # neither "max" nor -1
+                    yield int(words[0]) / int(words[1])
+
+
+def _words(file: Path, separator: str | None = None) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").strip().split(separator)
+    except OSError:  # no Linux, or the other version
+        return []
