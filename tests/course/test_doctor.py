@@ -1,4 +1,6 @@
+import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections import namedtuple
@@ -66,9 +68,20 @@ def test_memory(monkeypatch, free, fails):
 @pytest.mark.parametrize(("used", "fails"), [(2, False), (3, True)])
 def test_threads(monkeypatch, used, fails):
     monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(doctor.calm, "quota", lambda: 99.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: used)
     found = doctor.threads()
     assert ("set OMP_NUM_THREADS=2" in found.advice) == fails
+
+
+@pytest.mark.parametrize(("used", "fails"), [(1, False), (2, True)])
+def test_threads_under_a_quota(monkeypatch, used, fails):
+    monkeypatch.setattr(doctor.calm, "quota", lambda: 0.6)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: used)
+    found = doctor.threads()
+    said = f"PyTorch uses {used}, and this process may use 1 core (a quota of 0.6)"
+    assert found.found == said
+    assert ("set OMP_NUM_THREADS=1" in found.advice) == fails
 
 
 class TestKernel:
@@ -218,3 +231,73 @@ def test_memory_is_what_a_container_may_use(monkeypatch, tmp_path, limit, fails)
     found = doctor.memory([tmp_path / "memory.max", tmp_path / "not there"])
     assert bool(found.advice) == fails
     assert found.found == ("1.1 of 1.1 GB free" if fails else "200.0 of 256.0 GB free")
+
+
+HOME = Path(__file__).parents[2]
+BEFORE_THE_ADVICE = [  # what runs before a Python that is too old has been told so
+    HOME / "vaelib" / "__init__.py",
+    HOME / "vaelib" / "__main__.py",
+    HOME / "vaelib" / "calm.py",
+    HOME / "vaelib" / "course" / "__init__.py",
+    HOME / "vaelib" / "course" / "doctor.py",
+    HOME / "tools" / "workshop" / "start.py",
+]
+
+
+def old_pythons():
+    """The Pythons before 3.10 on this machine, as commands."""
+    named = [shutil.which(name) for name in ("python3.8", "python3.9", "pypy3", "python3")]
+    say = [(name, "import sys; print(sys.version_info[:2] < (3, 10))") for name in named if name]
+    return [
+        name
+        for name, script in say
+        if subprocess.run([name, "-c", script], capture_output=True, text=True).stdout == "True\n"
+    ]
+
+
+class TestOldPython:
+    @pytest.mark.parametrize("path", BEFORE_THE_ADVICE, ids=lambda path: path.stem)
+    def test_its_grammar_and_no_newer_annotations(self, path):
+        tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+        annotated = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.AnnAssign)
+            or (isinstance(node, ast.FunctionDef) and (node.returns or node.args.args))
+        ]
+        futures = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+        assert not annotated or futures[0].module == "__future__"
+
+    def test_these_are_all_the_files(self, monkeypatch):
+        """With an old version's number, nothing else of the package is imported."""
+        script = (
+            "import runpy, sys; sys.version_info = (3, 9, 0, 'final', 0); "
+            "sys.argv = ['vaelib', 'doctor']\n"
+            "try: runpy.run_module('vaelib', run_name='__main__')\n"
+            "finally: print(*(m.__file__ for n, m in sys.modules.items() if n[:6] == 'vaelib'))"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        *_, files = done.stdout.splitlines()
+        assert {Path(file) for file in files.split()} <= set(BEFORE_THE_ADVICE)
+        assert "install Python 3.10 or newer" in done.stdout
+        assert done.returncode == 1
+        assert not done.stderr
+
+    @pytest.mark.skipif(not old_pythons(), reason="no Python before 3.10 on this machine")
+    def test_doctor_and_start_say_so_and_stop(self, tmp_path):
+        shutil.copytree(HOME / "vaelib", tmp_path / "vaelib")
+        shutil.copy(HOME / "tools" / "workshop" / "start.py", tmp_path)
+        environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+        for python in old_pythons():
+            for arguments in (["-m", "vaelib", "doctor"], ["start.py", "--check"], ["start.py"]):
+                done = subprocess.run(
+                    [python, *arguments],
+                    cwd=tmp_path,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                assert "→ install Python 3.10 or newer" in done.stdout, done.stderr
+                assert done.returncode == 1
+                assert not done.stderr

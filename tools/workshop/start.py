@@ -1,5 +1,7 @@
 """Open the workshop: `python start.py`; or only look whether this machine is ready: `--check`."""
 
+from __future__ import annotations  # so that an old Python gets as far as the doctor
+
 import os
 import subprocess
 import sys
@@ -22,7 +24,7 @@ def surroundings() -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     doctor = [sys.executable, "-m", "vaelib", "doctor"]
     status = subprocess.run(doctor, env=surroundings(), check=False).returncode
-    if arguments == ["--check"]:
+    if arguments == ["--check"] or sys.version_info < (3, 10):
         return status
     if status:
         print("JupyterLab is opened all the same; what fails above may stop a notebook later.")

@@ -4,6 +4,8 @@
 versions and sizes and writes the home folder as ~.
 """
 
+from __future__ import annotations  # or a Python that is too old would not get to say so
+
 import math
 import os
 import platform
@@ -14,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from vaelib import __version__  # everything else is imported where it is checked: it may be missing
+from vaelib import __version__, calm  # all else is imported where it is checked: it may be missing
 
 OLDEST_PYTHON = (3, 10)
 ENOUGH_MEMORY = 2e9  # bytes; no notebook's kernel takes more than 1.5 GB
@@ -97,12 +99,16 @@ def _limit(path: Path) -> float:
 
 
 def threads() -> Finding:
-    """PyTorch's threads, compared with the cores that this process may use."""
+    """PyTorch's threads, compared with the cores, or the quota, that this process may use."""
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    used = torch.get_num_threads()
-    found = f"PyTorch uses {used}, and this process may use {usable} cores"
+    from vaelib import device  # noqa: F401  (sets the number of threads)
+
+    usable, used, quota = calm.cores(), torch.get_num_threads(), calm.quota()
+    limited = f" (a quota of {quota:g})" if quota < math.inf else ""
+    found = (
+        f"PyTorch uses {used}, and this process may use {usable} core{'s' * (usable != 1)}{limited}"
+    )
     if used <= usable:
         return Finding("threads", found)
     return Finding(
@@ -193,6 +199,8 @@ def _short(path: str | Path) -> str:
 def findings() -> Iterator[Finding]:
     """The results of all checks, in the order in which they are printed."""
     yield python()
+    if sys.version_info[:2] < OLDEST_PYTHON:  # nothing else can be found out, or be fixed before it
+        return
     for examine in (requirements, memory, threads, kernel, data, training):
         try:
             found = examine()
