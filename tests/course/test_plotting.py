@@ -76,6 +76,53 @@ class TestShapes:
             self.drawn(draw, torch.zeros(2, 10), tmp_path, shape=(3, 4))
 
 
+@pytest.mark.usefixtures("as_users_run")
+class TestIntensities:
+    def test_bytes_keep_their_levels(self):
+        levels = torch.arange(256).to(torch.uint8)
+        for given in (levels, levels.numpy()):
+            sheet = plotting.montage(given.reshape(1, 256))
+            assert np.abs(sheet.flatten() - np.arange(256) / 255).max() < 1e-6
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int64])
+    def test_other_types_are_drawn_as_float32(self, dtype, tmp_path):
+        images = torch.tensor([[0, 1, 1, 0]]).to(dtype)
+        assert plotting.montage(images).tolist() == [[0, 1], [1, 0]]
+        assert plotting.save_images(images, tmp_path / "a.png").exists()
+        plotting.show_rows({"one": images, "two": images.bool()})
+
+    def test_bytes_0_and_1_are_paper_and_ink(self):
+        binary = torch.tensor([[0, 1, 1, 0]], dtype=torch.uint8)
+        assert plotting.montage(binary).tolist() == [[0, 1], [1, 0]]
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            (torch.tensor([[0.0, 1.0, 128.0, 255.0]]), "from 0 to 255. If they end at 255, divide"),
+            (torch.tensor([[-7.5, 0.0, 3.25, 1.0]]), r"from -7.5 to 3.25\..* logits\.sigmoid\(\)"),
+            (torch.tensor([[0.0, float("nan"), 1.0, 1.0]]), "from nan to nan"),
+            (np.array([[0, 1, 128, 255]]), "from 0 to 255"),
+        ],
+    )
+    def test_other_values_are_refused(self, wrong, said, tmp_path):
+        for draw in (
+            plotting.show_images,
+            lambda images: plotting.show_rows({"one": images}),
+            lambda images: plotting.save_images(images, tmp_path / "a.png"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                draw(wrong)
+        assert not list(tmp_path.iterdir())
+
+    def test_latents_and_curves_of_a_narrow_type(self, generator):
+        codes = torch.randn(20, 2, generator=generator).bfloat16()
+        axes = plotting.scatter_codes(codes, torch.arange(20) % 2)
+        drawn = np.concatenate([dots.get_offsets() for dots in axes.collections])
+        assert set(drawn.flatten().tolist()) == set(codes.float().flatten().tolist())
+        axes = plotting.plot_history({"train": torch.tensor([1.0, 2.0]).bfloat16()})
+        assert axes.lines[0].get_ydata().tolist() == [1, 2]
+
+
 def test_rows_of_any_shape_have_room_for_their_images():
     tall, flat = (
         plotting.show_rows({"one": torch.zeros(3, 600)}, shape=shape).get_figheight()

@@ -26,16 +26,17 @@ def as_mnist(ink: Float[Tensor, "side side"]) -> UInt8[Tensor, " 784"]:
         raise ValueError(f"expected a square drawing (side, side), got {tuple(ink.shape)}")
     if not ((ink >= 0) & (ink <= 1)).all():
         raise ValueError("expected ink from 0 (paper) to 1")
+    ink = ink.float()
     drawn = (255 * ink).round() > 0  # less would be no ink in a byte
     rows, columns = drawn.any(1).nonzero().flatten(), drawn.any(0).nonzero().flatten()
     if not len(rows):
         raise ValueError("the drawing is empty: draw a digit first")
     top, left = rows[0].item(), columns[0].item()
     high, wide = rows[-1].item() - top + 1, columns[-1].item() - left + 1
-    square = torch.zeros(max(high, wide), max(high, wide))
+    square = torch.zeros(max(high, wide), max(high, wide), dtype=torch.float32)
     square[:high, :wide] = ink[top : top + high, left : left + wide]
     small = _area_mean(square)
-    page = torch.zeros(SIDE, SIDE)
+    page = torch.zeros(SIDE, SIDE, dtype=torch.float32)
     y, x = (_start(small.sum(1 - axis)) for axis in (0, 1))
     page[y : y + LONGER, x : x + LONGER] = small[: SIDE - y, : SIDE - x]
     return (page * 255).round().to(torch.uint8).flatten()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,11 +18,14 @@ from torch import Tensor
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, BLACK, GREY = "#CC79A7", "#000000", "#767676"
 
+Images = Tensor | np.ndarray  # (image, pixel), as `intensities` takes them
+
 # One for each digit, for dots that let others shine through.
 DIGITS = ("#1F77B4", "#C85200", "#1E8449", "#C4161C", "#8A5FC0")
 DIGITS += ("#7B4B40", "#C2449A", "#6B6B6B", "#7A7C00", "#00838F")
 DIGIT_MARKERS = "o^sDvP*X<>"
 OPACITY = 0.8
+TOLERANCE = 1e-4  # of an intensity that rounding moved out of its range
 
 STYLE = {
     "figure.dpi": 100,
@@ -62,8 +66,25 @@ def image_shape(pixels: int, shape: tuple[int, int] | None = None) -> tuple[int,
     )
 
 
+def intensities(images: Images) -> Float[Tensor, "*shape"]:
+    """Images in float32, from 0 (paper) to 1 (ink), on the CPU: what is drawn.
+
+    Bytes are divided by 255, unless they are 0 and 1 only. Raises ValueError for other values.
+    """
+    images = torch.as_tensor(images).detach().cpu()
+    is_bytes = images.dtype == torch.uint8 and images.numel() and images.max() > 1
+    values = images.float() / 255 if is_bytes else images.float()
+    if not ((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all():
+        raise ValueError(
+            "expected images of intensities from 0 (paper) to 1 (ink), got values from "
+            f"{values.min():.4g} to {values.max():.4g}. If they end at 255, divide them by 255; if "
+            "they are a decoder's logits, draw logits.sigmoid()"
+        )
+    return values
+
+
 def montage(
-    images: Float[Tensor, "image pixel"],
+    images: Images,
     columns: int = 10,
     margin: int = 2,
     *,
@@ -72,7 +93,7 @@ def montage(
     """Images laid out row by row in one array, `margin` blank pixels between them.
 
     `shape` is the height and width of each image; without it they are square. Raises ValueError
-    unless there are an image and a column, and as `image_shape` does.
+    unless there are an image and a column, and as `image_shape` and `intensities` do.
     """
     if images.ndim != 2 or not len(images) or columns < 1:
         raise ValueError(
@@ -84,14 +105,14 @@ def montage(
     rows = -(-len(images) // columns)
     down, across = high + margin, wide + margin
     sheet = np.zeros((rows * down - margin, columns * across - margin), np.float32)
-    for i, image in enumerate(images.detach().cpu().numpy().reshape(-1, high, wide)):
+    for i, image in enumerate(intensities(images).numpy().reshape(-1, high, wide)):
         top, left = i // columns * down, i % columns * across
         sheet[top : top + high, left : left + wide] = image
     return sheet
 
 
 def show_images(
-    images: Float[Tensor, "image pixel"],
+    images: Images,
     *,
     columns: int = 10,
     title: str = "",
@@ -113,7 +134,7 @@ def show_images(
 
 
 def show_rows(
-    rows: Mapping[str, Float[Tensor, "image pixel"]],
+    rows: Mapping[str, Images],
     *,
     title: str = "",
     shape: tuple[int, int] | None = None,
@@ -140,7 +161,7 @@ def _show_sheet(axes: Axes, sheet: Float[np.ndarray, "height width"]) -> None:
 
 
 def save_images(
-    images: Float[Tensor, "image pixel"],
+    images: Images,
     path: str | Path,
     *,
     columns: int = 10,
@@ -151,7 +172,7 @@ def save_images(
     Ten columns and ten images make the strip that the blog post calls `sample.png`. `shape` is
     the height and width of each image; without it they are square.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = montage(images, columns, shape=shape).repeat(3, 0).repeat(3, 1)
     plt.imsave(path, sheet, cmap="gray_r", vmin=0, vmax=1)
@@ -170,7 +191,8 @@ def plot_history(
     axes = axes or plt.figure().add_subplot()
     for i, (name, values) in enumerate(curves.items()):
         mark = DIGIT_MARKERS[i % len(DIGIT_MARKERS)]
-        axes.plot(range(1, len(values) + 1), values, marker=mark, markersize=5, label=name)
+        heights = torch.as_tensor(values).float()
+        axes.plot(range(1, len(values) + 1), heights, marker=mark, markersize=5, label=name)
     if band:
         axes.axhspan(*band, color=GREY, alpha=0.25, lw=0, label="expected at the end")
     axes.set(title=title, xlabel="epoch", ylabel=label)
@@ -188,7 +210,7 @@ def scatter_codes(
     """Draw two latent dimensions, a marker and a colour a digit."""
     axes = axes or plt.figure(figsize=(7, 5.6)).add_subplot()
     for digit in labels.unique().tolist():
-        at = codes[labels == digit]
+        at = codes[labels == digit].float()
         drawn = dict(marker=DIGIT_MARKERS[digit % 10], color=DIGITS[digit % 10], alpha=OPACITY)
         axes.scatter(*at.T, s=12, lw=0, label=str(digit), **drawn)
     axes.set(title=title, aspect="equal")
