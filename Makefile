@@ -14,7 +14,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 SOLVED := $(sort $(wildcard notebooks/solutions/*.ipynb))
 TESTS := tests/core tests/data tests/course
 ON_GLYPHS := $(NOTEBOOKS) tests/data
-OFFLINE := PYTHONPATH=$(CURDIR)/tools/offline XDG_CACHE_HOME=$(CURDIR)/build/offline VAELIB_DATA= VAELIB_DATASET=
+OFFLINE := PYTHONPATH="$(CURDIR)/tools/offline" XDG_CACHE_HOME="$(CURDIR)/build/offline" VAELIB_DATA= VAELIB_DATASET=
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=120
 
 # Processes side by side, a file of tests or a notebook to each, in the order in which they are
@@ -30,7 +30,7 @@ PINS := $(if $(filter oldest,$(VERSIONS)),--constraint .venv/oldest.txt)
 # Old packages use what newer ones under them have deprecated; that is not ours to fix.
 LENIENT := $(if $(PINS),-W ignore::DeprecationWarning)
 STAMP := $(CURDIR) $(TORCH)$(if $(PINS), oldest)
-ifneq ($(shell cat .venv/ready 2>/dev/null),$(STAMP))
+ifneq "$(shell cat .venv/ready 2>/dev/null)" "$(STAMP)"
 FORCE := renew
 endif
 
@@ -78,7 +78,7 @@ notebooks: $(READY)  ## execute each notebook, solved, and compare its outputs
 
 lab: $(READY)  ## open JupyterLab on the first notebook
 	@$(BIN)/python -m vaelib.course.demonstration
-	$(BIN)/jupyter lab $(firstword $(NOTEBOOKS))
+	$(BIN)/python -c 'import vaelib, jupyterlab.labapp as lab; lab.main()' $(firstword $(NOTEBOOKS))
 
 refresh: $(READY)  ## execute the notebooks in place, make the solved ones, normalise them
 	@$(BIN)/python tools/notebooks.py refresh
