@@ -84,6 +84,54 @@ def test_threads_under_a_quota(monkeypatch, used, fails):
     assert ("set OMP_NUM_THREADS=1" in found.advice) == fails
 
 
+class TestHome:
+    def test_the_one_of_the_tests(self):
+        assert doctor.home() == Finding("home", "Jupyter can write its files")
+
+    def test_none(self, monkeypatch):
+        def unknown():
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr("jupyter_core.paths.jupyter_runtime_dir", unknown)
+        assert doctor.home().found == "there is no home folder, and Jupyter needs one"
+        assert doctor.home().advice.startswith("set HOME to a folder")
+
+    def test_one_that_is_read_only(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "a" / "b"))
+        monkeypatch.setattr(doctor.os, "access", lambda path, mode: path != tmp_path)
+        assert doctor.home().found == f"Jupyter cannot write into {tmp_path}"
+        assert doctor.home().advice.startswith("set HOME to a folder")
+
+    @pytest.mark.skipif(not hasattr(os, "setuid"), reason="only POSIX has user ids")
+    def test_a_user_whom_nobody_knows(self):
+        """The whole report, without HOME and, if the tests may, under an id without a name.
+
+        It is made twice, since such a user may not be able to read what is yet to be imported.
+        """
+        script = (
+            "import os, contextlib, io\n"
+            "from vaelib.course import doctor\n"
+            "with contextlib.redirect_stdout(io.StringIO()): doctor.main()\n"
+            "if not os.geteuid(): os.setgid(54321), os.setuid(54321)\n"
+            "os.environ.pop('HOME', None)\n"
+            "doctor.main()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd="/",
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        lines = {
+            line.split()[1]: line for line in done.stdout.splitlines() if line[:2] in ("OK", "FA")
+        }
+        assert lines["training"].startswith("OK")
+        if os.geteuid() == 0:
+            assert lines["home"].startswith("FAIL")
+
+
 class TestKernel:
     def test_the_one_that_the_tests_run_with(self):
         assert doctor.kernel() == Finding("kernel", "python3 is this Python")
@@ -147,7 +195,8 @@ class TestData:
         assert doctor.data().advice.startswith("set it to one of mnist")
 
     def test_the_home_folder_is_not_told(self, root, monkeypatch):
-        monkeypatch.setattr(doctor.Path, "home", lambda: root.parent)
+        for variable in ("HOME", "USERPROFILE"):
+            monkeypatch.setenv(variable, str(root.parent))
         assert doctor.data().found == f"mnist in ~{os.sep}{root.name}, all files verified"
 
 
@@ -191,7 +240,7 @@ def test_the_report_has_a_line_for_each_check(root, capsys):
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith("vaelib ")
     about = [line.split()[1] for line in lines if line.startswith(("OK  ", "FAIL"))]
-    kinds = ["Python", "package", "memory", "threads", "kernel", "data", "training"]
+    kinds = ["Python", "package", "memory", "threads", "home", "kernel", "data", "training"]
     assert list(dict.fromkeys(about)) == kinds
     assert code == any(line.startswith("FAIL") for line in lines)
 
@@ -212,7 +261,8 @@ def test_it_says_fail_where_something_cannot_be_imported():
     failed = [line for line in said.splitlines() if line.startswith("FAIL")]
     for name in missing:
         assert any(name in line for line in failed), said
-    assert [line.split()[1] for line in said.splitlines() if line.startswith("OK")] == ["Python"]
+    well = [line.split()[1] for line in said.splitlines() if line.startswith("OK")]
+    assert well == ["Python", "home"]
     assert "to fix" in said
 
 

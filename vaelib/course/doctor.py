@@ -119,6 +119,21 @@ def threads() -> Finding:
     )
 
 
+def home() -> Finding:
+    """Whether Jupyter can write where it keeps the files of running kernels."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    fix = "set HOME to a folder of yours that can be written, before Jupyter starts"
+    try:
+        folder = Path(jupyter_runtime_dir()).expanduser()
+    except RuntimeError:
+        return Finding("home", "there is no home folder, and Jupyter needs one", fix)
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(nearest, os.W_OK):
+        return Finding("home", "Jupyter can write its files")
+    return Finding("home", f"Jupyter cannot write into {_short(nearest)}", fix)
+
+
 def kernel() -> Finding:
     """Whether the kernel that the notebooks ask for, python3, is this Python."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
@@ -192,7 +207,7 @@ def training() -> Finding:
 
 
 def _short(path: str | Path) -> str:
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # stays "~" where there is no home folder
     return str(path).replace(home, "~") if len(home) > 1 else str(path)
 
 
@@ -201,7 +216,7 @@ def findings() -> Iterator[Finding]:
     yield python()
     if sys.version_info[:2] < OLDEST_PYTHON:  # nothing else can be found out, or be fixed before it
         return
-    for examine in (requirements, memory, threads, kernel, data, training):
+    for examine in (requirements, memory, threads, home, kernel, data, training):
         try:
             found = examine()
             yield from [found] if isinstance(found, Finding) else found
