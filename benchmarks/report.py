@@ -47,12 +47,12 @@ def reach(run: dict) -> list[tuple[str, float, float, float]]:
     ]
 
 
-def insert(runs: list[dict], page: Path) -> None:
-    """Put the tables between the two marks of `page`, if there is such a page."""
+def insert(text: str, page: Path, begin: str = BEGIN, end: str = END) -> None:
+    """Put `text` between the two marks of `page`, if there is such a page."""
     if page.exists():
-        before, begin, rest = page.read_text().partition(BEGIN)
-        _, end, after = rest.partition(END)
-        page.write_text(f"{before}{begin}\n\n{tables(runs)}\n\n{end}{after}")
+        before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+        after = rest.partition(end)[2]
+        page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _machine(facts: dict) -> str:
@@ -64,7 +64,7 @@ def _machine(facts: dict) -> str:
     )
 
 
-def _table(*rows: Sequence[object]) -> str:
+def table(*rows: Sequence[object]) -> str:
     head, *body = (f"| {' | '.join(map(str, row))} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
@@ -73,34 +73,34 @@ def _epochs(run: dict) -> str:
     quotients = ("vaelib / floor", "vaelib / bare", "usual / vaelib")
     rows = [
         [epoch["setting"]]
-        + [_range(epoch["seconds"][name]) for name in CONTENDERS]
-        + [_range(epoch[name]) for name in quotients]
+        + [range_of(epoch["seconds"][name]) for name in CONTENDERS]
+        + [range_of(epoch[name]) for name in quotients]
         for epoch in run["epochs"]
     ]
-    return _table(("seconds an epoch", *CONTENDERS, *quotients), *rows)
+    return table(("seconds an epoch", *CONTENDERS, *quotients), *rows)
 
 
 def _others(run: dict) -> str:
     images, width = run["growth"]
     evaluated, binarized = run["evaluation"], run["binarization"]
     rows = [
-        ("an epoch by threshold, seconds", _range(binarized["seconds"]["threshold"])),
-        ("an epoch by fresh coins, seconds", _range(binarized["seconds"]["dynamic"])),
-        ("fresh coins / threshold", _range(binarized["dynamic / threshold"])),
-        ("ELBO of the test images, seconds", _range(evaluated["seconds"]["elbo"])),
-        ("ELBO / its products", _range(evaluated["elbo / floor"])),
+        ("an epoch by threshold, seconds", range_of(binarized["seconds"]["threshold"])),
+        ("an epoch by fresh coins, seconds", range_of(binarized["seconds"]["dynamic"])),
+        ("fresh coins / threshold", range_of(binarized["dynamic / threshold"])),
+        ("ELBO of the test images, seconds", range_of(evaluated["seconds"]["elbo"])),
+        ("ELBO / its products", range_of(evaluated["elbo / floor"])),
         (
             f"importance-weighted bound, {evaluated['samples']} samples, seconds",
-            _range(evaluated["seconds"]["importance"]),
+            range_of(evaluated["seconds"]["importance"]),
         ),
-        ("importance-weighted bound / its products", _range(evaluated["importance / floor"])),
-        (f"exponent of time in images, {_sizes(images)}", _range(images["exponent"])),
-        (f"exponent of time in hidden units, {_sizes(width)}", _range(width["exponent"])),
-        ("import torch, seconds", _range(run["import"]["torch_seconds"])),
-        ("import vaelib after it, seconds", _range(run["import"]["vaelib_seconds"])),
+        ("importance-weighted bound / its products", range_of(evaluated["importance / floor"])),
+        (f"exponent of time in images, {_sizes(images)}", range_of(images["exponent"])),
+        (f"exponent of time in hidden units, {_sizes(width)}", range_of(width["exponent"])),
+        ("import torch, seconds", range_of(run["import"]["torch_seconds"])),
+        ("import vaelib after it, seconds", range_of(run["import"]["vaelib_seconds"])),
     ]
     rows += [(f"peak memory above imports, MB: {task}", mb) for task, mb in run["memory"].items()]
-    return _table(("what", "measured"), *rows)
+    return table(("what", "measured"), *rows)
 
 
 def _reach(runs: list[dict]) -> str:
@@ -110,10 +110,10 @@ def _reach(runs: list[dict]) -> str:
         allowed = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
         cells = [f"{value:.3g}{'' if low <= value <= high else ' ✗'}" for _, value, *_ in found]
         rows.append((what, allowed, *cells))
-    return _table(("aim", "allowed", *(f"run {n + 1}" for n in range(len(runs)))), *rows)
+    return table(("aim", "allowed", *(f"run {n + 1}" for n in range(len(runs)))), *rows)
 
 
-def _range(values: dict[str, float]) -> str:
+def range_of(values: dict[str, float]) -> str:
     return f"{values['median']:.3g} ({values['least']:.3g}–{values['greatest']:.3g})"
 
 

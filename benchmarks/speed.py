@@ -138,7 +138,7 @@ def main() -> None:
     path.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
 
     report.draw(runs, options.into / "speed.png")
-    report.insert(runs, options.into / "README.md")
+    report.insert(report.tables(runs), options.into / "README.md")
     print(report.tables(runs))
     print(f"\nWritten: {path} and speed.png beside it")
 

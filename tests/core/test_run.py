@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from watching import each_epoch, each_step
 
 from vaelib import checkpoint, vae
+from vaelib.course import output, plotting
 from vaelib.course.blog_post import Penalised
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.evaluation import evaluate
@@ -245,6 +247,27 @@ class TestResume:
             history = train(model, pixels, epochs=2, save_to=tmp_path / "r", generator=generator)
         assert len(history.seconds) == 2
         assert not list(tmp_path.iterdir())
+
+
+def test_a_tilde_is_the_home_folder_wherever_a_path_is_taken(pixels, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    model, generator = small()
+    history = train(model, pixels, epochs=1, save_to="~/a/run", generator=generator)
+    train(model, pixels, epochs=2, resume="~/a/run")
+    assert read_state("~/a/run").settings == history.state.settings
+    for path in ("~/b/model", Path("~/b/model")):
+        assert checkpoint.save(model, path) == tmp_path / "home" / "b" / "model"
+        assert torch.equal(weights(checkpoint.load(path)), weights(model))
+        assert checkpoint.read_checkpoint(path).model["trained_steps"] == 2
+    assert plotting.save_images(pixels[:3], "~/c/a.png") == tmp_path / "home" / "c" / "a.png"
+    assert output.folder("~/d") == tmp_path / "home" / "d"
+    assert list((tmp_path / "here").iterdir()) == [], "a folder called ~ was made"
+    kept = {str(file.relative_to(tmp_path / "home")) for file in (tmp_path / "home").rglob("*.*")}
+    assert "c/a.png" in {file.replace("\\", "/") for file in kept}
 
 
 class TestInterrupt:
