@@ -20,6 +20,7 @@ from typing import NamedTuple
 import nbformat
 import numpy as np
 import PIL.Image
+import psutil
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 QUIET = [  # the browser itself is not to look for updates, nor for anything but our server
@@ -50,9 +51,15 @@ class Server(NamedTuple):
     base: str
     token: str
     view: str  # what stands before a notebook's name in its address
+    pid: int
 
     def address(self, notebook: str) -> str:
         return f"{self.base}/{self.view}/{notebook}?token={self.token}"
+
+    def kernel(self) -> psutil.Process:
+        """The process of the one kernel that runs."""
+        (kernel,) = psutil.Process(self.pid).children()
+        return kernel
 
     def end_kernels(self) -> None:
         """End every kernel, since each holds half a gigabyte."""
@@ -101,7 +108,7 @@ def serve(app: str, folder: Path, home: Path) -> Iterator[Server]:
     try:
         base = f"http://127.0.0.1:{port}"
         _await_server(server, f"{base}/api/status?token={token}", log)
-        yield Server(base, token, APPS[app])
+        yield Server(base, token, APPS[app], server.pid)
     finally:
         server.terminate()  # it ends its kernels first
         try:
@@ -153,8 +160,27 @@ class Sheet:
 
     def run_all(self, seconds: float) -> None:
         """Run > Run All Cells, by mouse, and wait until no cell waits or runs."""
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.get_by_text("Run All Cells", exact=True).click()
+        self.choose("Run", "Run All Cells")
+        self.await_run(seconds)
+
+    def run(self, number: int) -> None:
+        """Begin to run one cell, by keyboard."""
+        editor = self.page.locator(CELLS).nth(number).locator(".jp-InputArea-editor")
+        editor.evaluate("editor => editor.scrollIntoView({block: 'center'})")
+        editor.click()
+        self.page.keyboard.press("Control+Enter")
+
+    def choose(self, menu: str, item: str) -> None:
+        """Choose from a menu, by mouse."""
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.get_by_text(item, exact=True).click()
+
+    def confirm(self) -> None:
+        """Press the button of a dialog that goes on, which has the focus."""
+        self.page.locator(".jp-Dialog-button:focus").click()
+
+    def await_run(self, seconds: float) -> None:
+        """Return when no cell waits or runs."""
         ended = soon(lambda: self.has_run, seconds, every=0.5)  # asking costs the kernel time
         assert ended, f"after {seconds} s cells still wait: {self.counts}"
 
@@ -184,10 +210,19 @@ class Sheet:
                 cell => cell.classList.contains('jp-mod-active'))"""
         )
 
+    @property
+    def notices(self) -> list[str]:
+        """What each explorer says of its kernel: nothing if it answers."""
+        return self.page.locator(".vaelib-explorer .vaelib-notice[role=status]").all_text_contents()
+
+    def number(self, call: str) -> int:
+        """The number of the cell with `explorers.<call>(`."""
+        (number,) = (n for n, cell in enumerate(self.cells) if call in calls(cell))
+        return number
+
     def explorer(self, call: str) -> "Screen":
         """The explorer that the cell with `explorers.<call>(` shows, scrolled to."""
-        (number,) = (n for n, cell in enumerate(self.cells) if call in calls(cell))
-        found = self.page.locator(CELLS).nth(number).locator(".vaelib-explorer")
+        found = self.page.locator(CELLS).nth(self.number(call)).locator(".vaelib-explorer")
         found.wait_for(state="attached", timeout=1000 * SOON)
         return Screen(self.page, found)
 
@@ -249,6 +284,19 @@ class Screen:
             }"""
         )
         return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+    @property
+    def notice(self) -> str:
+        """What the explorer says of its kernel."""
+        return self.box.locator(".vaelib-notice").inner_text()
+
+    @property
+    def dimmed(self) -> bool:
+        """Whether the picture and its words are paler than they were drawn."""
+        parts = self.box.locator(".widget-image, .widget-html").all()
+        shades = {part.evaluate("part => getComputedStyle(part).opacity") for part in parts}
+        assert len(shades) == 1
+        return float(shades.pop()) < 0.5
 
     @property
     def words(self) -> str:

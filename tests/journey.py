@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import browser
 import numpy as np
 import pytest
 import torch
-from browser import Screen, Sheet, soon
+from browser import SOON, Screen, Sheet, soon
 from toy import Toy, toy
 
 from vaelib import sampling
@@ -25,6 +26,7 @@ from vaelib.course.explorers import (
     divergence,
     gap,
     latent_map,
+    shell,
     sketch,
     weights,
 )
@@ -473,6 +475,145 @@ def draw(sheet: Sheet, judge: Callable[[int, torch.Tensor, str], None]) -> None:
 
 
 OWN_STEPS = {"walk": walk, "train_live": training, "draw": drawing}
+ENDED, BUSY, SILENT = "no longer answers", "kernel is busy", "does not answer"
+TRIED = next(case for case in CASES if case.call == "encode")  # which needs nothing of the notebook
+
+
+def follows(sheet: Sheet) -> None:
+    """The explorer that is tried says nothing of its kernel and shows what its controls say."""
+    screen = sheet.explorer(TRIED.call)
+    screen.press(TRIED.key, "ArrowRight")
+    expect(screen, TRIED.expected(sheet.world, screen.settings | {TOSS: 1}))
+    assert soon(lambda: screen.notice == "")
+    assert not screen.dimmed
+
+
+def a_kernel_that_is_busy_is_no_fault(sheet: Sheet) -> None:
+    """While a cell runs, an explorer answers, or says that the kernel is busy if it is old."""
+    assert sheet.notices == [""] * len(EXPLORERS)
+    screen = sheet.explorer(TRIED.call)
+    sheet.run(len(sheet.cells) - 1)
+    assert soon(lambda: "[*]:" in sheet.counts)
+    screen.press(TRIED.key, "ArrowRight")
+    while "[*]:" in sheet.counts:
+        assert all(BUSY in text for text in sheet.notices if text), sheet.notices
+        time.sleep(0.2)
+    follows(sheet)
+
+
+def a_kernel_that_is_too_busy_to_answer(sheet: Sheet) -> None:
+    """It is said of the explorer whose control was moved, until the kernel is free."""
+    screen = sheet.explorer(TRIED.call)
+    sheet.run(len(sheet.cells) - 1)
+    unanswered(sheet, screen, BUSY, lambda: sheet.server.kernel().status() == "stopped")
+
+
+def a_kernel_that_stands_still(sheet: Sheet) -> None:
+    """Where it is not known to be busy, it is not said to be."""
+    sheet.server.kernel().suspend()
+    unanswered(sheet, sheet.explorer(TRIED.call), SILENT, lambda: True)
+
+
+def unanswered(sheet: Sheet, screen: Screen, said: str, begun: Callable[[], bool]) -> None:
+    """The control that is moved gets no answer, which is `said`, until the kernel is resumed."""
+    try:
+        assert soon(begun)
+        layout = screen.layout()
+        screen.press(TRIED.key, "ArrowRight")
+        assert screen.notice == "", "said before the kernel had time to answer"
+        assert soon(lambda: said in screen.notice), screen.notice
+        assert screen.dimmed
+        assert screen.layout() == layout
+        assert sum(map(bool, sheet.notices)) == 1, "the others have asked nothing"
+    finally:
+        sheet.server.kernel().resume()
+    sheet.await_run(SOON)
+    follows(sheet)
+
+
+def every_explorer_has_ended(sheet: Sheet) -> None:
+    assert soon(lambda: all(ENDED in text for text in sheet.notices)), sheet.notices
+    assert len(sheet.notices) == len(EXPLORERS)
+
+
+def a_kernel_that_is_killed(sheet: Sheet) -> None:
+    """Every explorer says so, until its cell is run again."""
+    layout = sheet.explorer(TRIED.call).layout()
+    sheet.server.kernel().kill()
+    every_explorer_has_ended(sheet)
+    sheet.confirm()
+    screen = sheet.explorer(TRIED.call)
+    assert screen.dimmed
+    assert screen.layout() == layout
+    run_again(sheet)
+
+
+def run_again(sheet: Sheet) -> None:
+    """One explorer is made by the new kernel and answers; the others' kernel remains ended."""
+    for number in (0, sheet.number(TRIED.call)):
+        sheet.run(number)
+    sheet.await_run(60)
+    follows(sheet)
+    assert [ENDED in text for text in sheet.notices].count(False) == 1
+
+
+def a_kernel_that_is_restarted(sheet: Sheet) -> None:
+    """As when it is killed, though Jupyter takes another way."""
+    layout = sheet.explorer(TRIED.call).layout()
+    sheet.choose("Kernel", "Restart Kernel…")
+    sheet.confirm()
+    every_explorer_has_ended(sheet)
+    assert sheet.explorer(TRIED.call).layout() == layout
+    run_again(sheet)
+
+
+def a_kernel_that_is_shut_down(sheet: Sheet) -> None:
+    """Where there is no kernel, an explorer says so at once."""
+    sheet.choose("Kernel", "Shut Down Kernel")
+    every_explorer_has_ended(sheet)
+    assert sheet.explorer(TRIED.call).dimmed
+
+
+def a_page_that_does_not_tell_its_kernel(sheet: Sheet) -> None:
+    """There an explorer that gets no answer says so, until one comes."""
+    page = sheet.page.context.browser.new_page()
+    page.clock.install()
+    page.set_content('<div class="vaelib-explorer"><p></p><button>Reset</button></div>')
+    page.evaluate(
+        """async source => {
+            const {default: widget} = await import('data:text/javascript,' + source);
+            const hears = (event, answer) => (window.answer = answer);
+            const model = {on: hears, send: question => (window.question = question)};
+            widget.render({model, el: document.querySelector('p')});
+        }""",
+        urllib.parse.quote((Path(shell.__file__).parent / "notice.js").read_text()),
+    )
+    said = page.locator("[role=status]").text_content
+    page.clock.run_for(9000)
+    assert said() == "", "nothing was touched"
+    page.get_by_role("button").press("Enter")
+    page.clock.run_for(2900)
+    assert said() == ""
+    page.clock.run_for(700)
+    assert SILENT in said()
+    assert page.evaluate("window.question") == "do you answer?"
+    page.evaluate("window.answer()")
+    assert said() == ""
+    page.close()
+
+
+KERNEL_STEPS = {
+    step.__name__.replace("_", " "): step
+    for step in (
+        a_kernel_that_is_busy_is_no_fault,
+        a_kernel_that_is_too_busy_to_answer,
+        a_kernel_that_stands_still,
+        a_kernel_that_is_killed,
+        a_kernel_that_is_restarted,
+        a_kernel_that_is_shut_down,
+        a_page_that_does_not_tell_its_kernel,
+    )
+}
 EXPLORERS = {*OWN_STEPS, *(case.call for case in CASES)}
 
 

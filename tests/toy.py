@@ -1,7 +1,9 @@
 """Small stand-ins for what the notebooks work on, drawn alike in every process."""
 
+import time
 from functools import cached_property
 
+import psutil
 import torch
 from torch import Tensor
 from torch.distributions import Normal
@@ -21,6 +23,13 @@ def toy(points=12_001, dtype=torch.float64, image=(1.0, 1.0, 0.0)) -> tuple[Tens
     logits = grid[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
     image = torch.tensor(image, dtype=dtype).expand(points, 3)
     return grid, log_likelihood(image, logits.to(dtype)) + Normal(0.0, 1.0).log_prob(grid)
+
+
+def hold(seconds: float | None) -> None:
+    """Keep the kernel busy; None lets it answer nobody, until it is resumed from outside."""
+    time.sleep(0.5 if seconds is None else seconds)  # the page hears first that it is busy
+    if seconds is None:
+        psutil.Process().suspend()
 
 
 class Toy:

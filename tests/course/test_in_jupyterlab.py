@@ -16,9 +16,10 @@ TRAINED = 40  # times the toy digits, so that an epoch takes long enough to be s
 BEGIN = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from toy import Toy, toy
+from toy import Toy, hold, toy
 from vaelib.course import explorers
 world = Toy()
+seconds = iter((0, 4, None))
 """
 CELLS = {
     "binarize": "explorers.binarize(world.images)",
@@ -31,12 +32,13 @@ CELLS = {
     "train_live": f"explorers.train_live(world.images.repeat({TRAINED}, 1), world.images)",
     "draw": "explorers.draw(world.trained, world.images, world.labels)",
 }
+HOLD = "hold(next(seconds))"  # the last cell; a step that wants the kernel busy runs it again
 
 
 @pytest.fixture(scope="module")
 def sheet(tmp_path_factory) -> Iterator[Callable[[], Sheet]]:
     """Opens the page when first called; later calls fail at once if that went wrong."""
-    sources = [BEGIN.strip(), *CELLS.values()]
+    sources = [BEGIN.strip(), *CELLS.values(), HOLD]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
     # without it JupyterLab asks which kernel to take
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
@@ -62,6 +64,7 @@ STEPS = {
     },
     "decode, burst": partial(journey.burst, *[c for c in journey.CASES if c.call == "decode"]),
     **journey.OWN_STEPS,
+    **journey.KERNEL_STEPS,
     "the console shows no error": journey.the_console_shows_no_error,
 }
 

@@ -123,6 +123,14 @@ def test_words_are_spoken_when_they_change():
     assert 'aria-live="polite"' in explorer().words.value
 
 
+def test_it_answers_when_the_page_asks_whether_it_does(monkeypatch):
+    sent = []
+    monkeypatch.setattr(shell.Notice, "send", lambda notice, content: sent.append(content))
+    question = {"method": "custom", "content": "?"}
+    shell.Notice()._handle_msg({"content": {"data": question}, "buffers": []})
+    assert sent == ["yes"]
+
+
 def test_the_picture_has_the_size_of_the_page_and_keeps_it():
     turned = explorer()
     size = turned.picture.width, turned.picture.height

@@ -218,6 +218,17 @@ class Keys(anywidget.AnyWidget):
     _esm = Path(__file__).parent / "keys.js"
 
 
+class Notice(anywidget.AnyWidget):
+    """Says upon the picture that the kernel has ended, is busy or does not answer, if it is so."""
+
+    _esm = Path(__file__).parent / "notice.js"
+    _css = Path(__file__).parent / "notice.css"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_msg(lambda *_: self.send("yes"))
+
+
 class Stage(widgets.VBox):
     """A picture that is changed in place, and a line that tells it in words.
 
@@ -236,7 +247,9 @@ class Stage(widgets.VBox):
         self.words = widgets.HTML(layout=widgets.Layout(min_height="5em", width="100%"))
         wrap = widgets.Layout(flex_flow="row wrap", grid_gap="2px 14px")
         rows = [widgets.Box(list(row), layout=wrap) for row in above]
-        shown = widgets.Box([*beside, self.picture], layout=wrap)
+        screen = widgets.Box([self.picture, Notice()], layout=widgets.Layout(max_width="100%"))
+        screen.add_class("vaelib-screen")
+        shown = widgets.Box([*beside, screen], layout=wrap)
         frame = widgets.Layout(padding="4px 0", overflow="hidden", max_width="960px")
         super().__init__([*rows, shown, self.words, Keys()], layout=frame)
         self.add_class("vaelib-explorer")
