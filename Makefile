@@ -40,7 +40,7 @@ export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAE
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test offline all lint unit notebooks lab refresh workshop links measure bench clean renew
+.PHONY: help run quick test offline all lint unit notebooks lab refresh html workshop links measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ refresh: $(READY)  ## execute the notebooks in place, make the solved ones, norm
 	@$(BIN)/python tools/notebooks.py refresh
 	@$(BIN)/python tools/solutions.py
 	@$(BIN)/python tools/notebooks.py refresh $(patsubst notebooks/%,notebooks/solutions/%,$(NOTEBOOKS))
+
+html: $(READY)  ## export the notebooks to build/html, each picture with its alternative text
+	@$(BIN)/python tools/pictures.py
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
 	@VAELIB_DATA= $(BIN)/python -m vaelib data prefetch glyphs  # into the cache, not among the own data

@@ -22,11 +22,13 @@ import nbformat
 import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
+from pictures import describe_pictures
 
 HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
 BUILD = HOME / "build"
-RESULT = BUILD / "result.json"
+OUTPUT = BUILD / "output"  # where kernels, which run in build/, write
+RESULT = OUTPUT / "result.json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -76,13 +78,13 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, str, str]:
         kernel_name="python3",
         timeout=600,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(BUILD)}},
     )
     begun: list[int] = []
     client.on_cell_execute = lambda cell, cell_index: begun.append(cell_index)
     memory, start, failure = PeakMemory(client), time.perf_counter(), ""
     BUILD.mkdir(exist_ok=True)
-    log = (BUILD / "kernels.log").open("a")
+    log = (BUILD / "kernels.log").open("a", encoding="utf-8")
     memory.start()
     # In a thread of its own, since in the main thread nbclient takes Ctrl-C for itself.
     execution = ThreadPoolExecutor(1).submit(client.execute, stderr=log)
@@ -129,13 +131,14 @@ def blank(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what differs from one machine to the next: timings, versions, widget state."""
+    """Drop timings, versions and widget state; give each picture its alternative text."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)  # its state stays behind in the kernel
+    describe_pictures(notebook.cells)
     return notebook
 
 
@@ -174,7 +177,7 @@ def python(*arguments: str) -> None:
 
 def report() -> None:
     """Print what the notebook on training measured, beside the band that it must fall in."""
-    result = json.loads(RESULT.read_text())
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
     low, high = result["band"]
     stand_in = ", the stand-in for MNIST" if result["dataset"] == "glyphs" else ""
     print(f"\nData set: {result['dataset']}{stand_in}")
@@ -182,7 +185,8 @@ def report() -> None:
         f"Test −ELBO: {result['negative_elbo']:.2f} nats per image "
         f"(expected between {low} and {high})"
     )
-    print(f"Pictures: {BUILD.name}/sample.png and in the notebooks under {BUILD.name}/notebooks/")
+    pictures = f"{BUILD.name}/{OUTPUT.name}/sample.png"
+    print(f"Pictures: {pictures} and in the notebooks under {BUILD.name}/notebooks/")
 
 
 def run(paths: list[Path]) -> int:
@@ -213,7 +217,7 @@ def refresh(paths: list[Path]) -> int:
         kept = f"FAILED and left as it was, {failure}"
         print(f"{figures}  {kept if failure else 'refreshed'}", flush=True)
         failures += bool(failure)
-    picture = BUILD / "digits.png"
+    picture = OUTPUT / "digits.png"
     if not failures and any(path.stem.endswith("_training") for path in paths):
         (HOME / "docs").mkdir(exist_ok=True)
         shutil.copyfile(picture, HOME / "docs" / picture.name)

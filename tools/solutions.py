@@ -93,7 +93,7 @@ def _code(cell: NotebookNode) -> list[NotebookNode]:
     """The cell, from one folder below; an exercise's is solved, and its reasoning follows."""
     checked = CHECK.search(cell.source)
     exercise = EXERCISES[checked[1]] if checked else None
-    source = exercise.solved if exercise else cell.source.replace('Path("../', 'Path("../../')
+    source = exercise.solved if exercise else cell.source
     copy = nbformat.v4.new_code_cell(source, metadata=cell.metadata)
     return [copy, _text(f"**Why.** {cleandoc(exercise.reasoning)}")] if exercise else [copy]
 

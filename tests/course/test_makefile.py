@@ -55,7 +55,9 @@ def run(course, target, **settings):
     return [line.rstrip("|").split("|") for line in lines]
 
 
-TARGETS = "run quick test offline all lint unit notebooks lab refresh workshop measure bench clean"
+TARGETS = (
+    "run quick test offline all lint unit notebooks lab refresh html workshop measure bench clean"
+)
 
 
 def test_every_target_is_tried_here():

@@ -41,7 +41,9 @@ def write_notebook(path, *sources, output=None):
 def build(tmp_path, monkeypatch):
     """The runner's build/ in a temporary folder, and nothing to be got ready."""
     monkeypatch.setattr(runner, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(runner, "RESULT", tmp_path / "build" / "result.json")
+    monkeypatch.setattr(runner, "OUTPUT", tmp_path / "build" / "output")
+    monkeypatch.setattr(runner, "RESULT", tmp_path / "build" / "output" / "result.json")
+    runner.OUTPUT.mkdir(parents=True)
     monkeypatch.setattr(runner, "get_data", lambda name=None: None)
     return tmp_path / "build"
 
@@ -115,14 +117,13 @@ def test_run_prints_a_line_each_writes_copies_and_reports(canned, build, tmp_pat
     report = "\n".join(rest)
     assert "Data set: mnist" in report
     assert "119.23 nats per image (expected between 118.0 and 121.0)" in report
-    assert "build/sample.png" in report
+    assert "build/output/sample.png" in report
     copy = nbformat.read(build / "notebooks" / "01_one.ipynb", as_version=4)
     assert copy.cells[0].outputs[0]["data"]["text/plain"] == "2"
     assert one.read_bytes() == before
 
 
 def test_run_goes_on_after_a_failure_and_reports_nothing_stale(canned, build, tmp_path, capsys):
-    build.mkdir()
     runner.RESULT.write_text("{}")
     bad = write_notebook(tmp_path / "01_bad.ipynb", "1 / 0")
     good = write_notebook(tmp_path / "02_good.ipynb", "1 + 1")
@@ -355,3 +356,6 @@ def test_a_saved_widget_is_words_alone():
     (kept,) = runner.normalise(nbformat.v4.new_notebook(cells=[cell])).cells
     assert kept.outputs[0].data == {"text/plain": "a slider"}
     assert kept.metadata == {}
+
+
+# Alternative text.
