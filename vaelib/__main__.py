@@ -1,5 +1,7 @@
 """The package's command line: `python -m vaelib doctor`, `python -m vaelib data …`."""
 
+from __future__ import annotations  # a Python that is too old must get as far as the doctor
+
 import argparse
 import sys
 
@@ -9,6 +11,9 @@ from vaelib.course import doctor
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a console may lack a path's letters
     parser = argparse.ArgumentParser(
         prog="python -m vaelib", description="Look after the machine that runs the course."
     )

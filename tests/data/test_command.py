@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vaelib import __main__ as command_line
-from vaelib.data import fetch, glyphs, loading, store
+from vaelib.data import fetch, glyphs, loading, store, verification
 from vaelib.data.catalogue import GLYPHS, NAMES, files_of
 
 FILES = [file.place for file in files_of("mnist")]
@@ -100,6 +100,17 @@ class TestPrefetch:
             assert (stick / place).read_bytes() == content
         assert not list(stick.rglob("*.partial"))
 
+    def test_of_two_sound_copies_the_published_archive_is_copied(
+        self, root, fresh, stick, published
+    ):
+        for place, content in published.items():
+            (root / place).with_suffix("").write_bytes(gzip.decompress(content))
+            content = gzip.compress(gzip.decompress(content), mtime=5)
+            (root / place).write_bytes(content)
+            published[place] = content
+        assert data("prefetch", "mnist", "--root", stick) == 0
+        assert {place: (stick / place).read_bytes() for place in FILES} == published
+
     def test_nothing_that_is_damaged_is_copied(self, root, fresh, stick):
         (root / FILES[2]).write_bytes(b"damaged")
         assert data("prefetch", "mnist", "--root", stick) == 1
@@ -150,6 +161,105 @@ class TestPrefetch:
         monkeypatch.setattr(fetch, "_fetch", cancelled)
         assert data("prefetch", "mnist") == 130
         assert "nothing half-written was kept" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("again", [True, False])
+    def test_a_stick_that_is_pulled_out_is_not_called_unwritable(
+        self, root, fresh, stick, capsys, monkeypatch, again, request
+    ):
+        """The source is sound when it is looked at, and gone when it is copied."""
+        real = verification.problem_of
+
+        def pulled(file, path):
+            problem = real(file, path)
+            if path.is_relative_to(root):
+                path.unlink(missing_ok=True)
+            return problem
+
+        if again:
+            request.getfixturevalue("mirror")
+        monkeypatch.setattr(verification, "problem_of", pulled)
+        assert data("prefetch", "mnist", "--root", stick) == (0 if again else 1)
+        printed = capsys.readouterr().out
+        assert f"{root / FILES[0]} cannot be read (" in printed
+        assert "cannot be written" not in printed
+
+    def test_a_typeface_that_is_missing_is_not_called_an_unwritable_folder(
+        self, fresh, capsys, monkeypatch, tmp_path
+    ):
+        import matplotlib
+
+        monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path / "gone"))
+        monkeypatch.setattr(glyphs, "templates", glyphs.templates.__wrapped__)
+        assert data("prefetch", "glyphs") == 1
+        printed = capsys.readouterr().out
+        assert "matplotlib's typefaces cannot be read" in printed
+        assert str(tmp_path / "gone") in printed
+        assert "cannot be written" not in printed
+
+
+RENAMED = [
+    lambda path: path.with_name(path.name.replace("-idx", ".idx")),
+    lambda path: path / path.name,
+    lambda path: path / path.name.replace("-idx", ".idx"),
+]
+
+
+@pytest.mark.parametrize("rename", RENAMED)
+@pytest.mark.parametrize("packed", [True, False])
+class TestOtherNames:
+    """7-Zip and `gunzip -N` put a dot into the names; Kaggle's copy has folders of these names."""
+
+    @pytest.fixture
+    def renamed(self, root, rename, packed):
+        """The folder `root`, its archives renamed and perhaps unpacked; the new paths."""
+        paths = []
+        for place in FILES:
+            archive = root / place
+            content = archive.read_bytes()
+            archive.unlink()
+            path = rename(archive.with_suffix(""))
+            path.parent.mkdir(exist_ok=True)
+            paths.append(path.with_name(f"{path.name}.gz") if packed else path)
+            paths[-1].write_bytes(content if packed else gzip.decompress(content))
+        return paths
+
+    def test_all_tasks_and_load_agree_without_a_network(
+        self, renamed, root, fresh, capsys, published
+    ):
+        assert data("where", "mnist") == 0
+        assert capsys.readouterr().out == f"mnist          {root}\n"
+        assert data("verify", "mnist") == 0
+        assert capsys.readouterr().out == "".join(f"ok    {path}\n" for path in renamed)
+        assert data("prefetch", "mnist") == 0
+        assert sorted(path for path in root.rglob("*") if path.suffix != ".lock") == sorted(
+            {*renamed, *(path.parent for path in renamed), root / "MNIST", root / "MNIST" / "raw"}
+        )
+        images = gzip.decompress(published[FILES[0]])[16:]
+        assert loading.load("mnist").images.flatten().tolist() == list(images)
+
+    def test_they_are_copied_as_archives(self, renamed, root, fresh, stick, published):
+        assert data("prefetch", "mnist", "--root", stick) == 0
+        for place, content in published.items():
+            assert gzip.decompress((stick / place).read_bytes()) == gzip.decompress(content)
+
+    def test_a_damaged_one_is_named_and_replaced(self, renamed, mirror, root, capsys):
+        renamed[0].write_bytes(b"broken")
+        assert data("verify", "mnist") == 1
+        printed = capsys.readouterr().out
+        assert f"FAIL  {renamed[0]} is not an IDX file" in printed
+        assert f'prefetch mnist --root "{root}"\n' in printed
+        assert data("prefetch", "mnist") == 0
+        assert renamed[0].with_name(f"{renamed[0].name}.damaged").read_bytes() == b"broken"
+        assert {path.strip("/") for path in mirror.asked} == {FILES[0]}
+        assert loading.load("mnist").images.shape == (30, 784)
+
+    def test_a_damaged_one_beside_a_sound_one_is_put_aside(self, renamed, root, published):
+        plain = (root / FILES[1]).with_suffix("")
+        if plain.is_dir():
+            plain = plain.parent / plain.name.replace("-idx", ".idx")
+        plain.write_bytes(b"broken")
+        assert data("prefetch", "mnist") == 0
+        assert plain.with_name(f"{plain.name}.damaged").is_file()
 
 
 class TestVerify:

@@ -6,10 +6,11 @@ import socket
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
-from mirror import Mirror
+from mirror import PAGE, Mirror
 
 from vaelib.data import fetch, loading, store
 from vaelib.data.catalogue import DataError, UnreachableError, files_of
@@ -261,3 +262,137 @@ def test_a_class_that_inherits_mnists_mirrors_is_refused(monkeypatch):
     monkeypatch.setitem(catalogue.PUBLISHED, "emnist", entry)
     with pytest.raises(DataError, match="EMNIST does not publish four archives as MNIST does"):
         fetch.torchvision_mirrors("emnist")
+
+
+class TestProxy:
+    """A proxy in the environment; 127.0.0.1 is no exception to it, since no_proxy is empty."""
+
+    DEAD = "http://127.0.0.1:9"  # nobody answers there
+    FAR = "http://mirror.invalid/"  # no name server knows it
+
+    @pytest.fixture(autouse=True)
+    def no_exceptions(self, monkeypatch):
+        for variable in list(os.environ):
+            if variable.lower().endswith("_proxy"):
+                monkeypatch.delenv(variable)
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers earlier proxies
+
+    @pytest.fixture
+    def own(self, published, monkeypatch):
+        """The room's own mirror, named by VAELIB_MIRROR."""
+        server = Mirror(published)
+        monkeypatch.setenv("VAELIB_MIRROR", server.url)
+        yield server
+        server.close()
+
+    @pytest.fixture
+    def proxy(self, published):
+        """A proxy that reaches one mirror, `FAR`, and refuses every other address."""
+        server = Mirror({f"{self.FAR}MNIST/raw/{Path(p).name}": published[p] for p in published})
+        yield server
+        server.close()
+
+    @pytest.mark.parametrize("behaviour", ["dead", "refuses", "login"])
+    @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+    def test_the_rooms_own_mirror_is_reached_directly(
+        self, fresh, own, proxy, monkeypatch, behaviour, variable, published
+    ):
+        if behaviour == "login":
+            for place in published:
+                proxy.files[f"{own.url}{place}"] = PAGE
+        monkeypatch.setenv(variable, self.DEAD if behaviour == "dead" else proxy.url)
+        fetch.download("mnist", fresh)
+        assert len(kept(fresh)) == 4
+        assert proxy.asked == []
+        assert f"/{FIRST}" in own.asked
+
+    @pytest.mark.parametrize("fault", ["unreachable", "gone", "wrong_bytes"])
+    def test_a_mirror_outside_is_reached_through_the_proxy(
+        self, fresh, own, proxy, monkeypatch, fault, published
+    ):
+        monkeypatch.setenv("http_proxy", proxy.url)
+        if fault == "unreachable":
+            monkeypatch.setenv("VAELIB_MIRROR", self.FAR)
+        else:
+            own.behaviour = fault
+            proxy.files |= {f"{own.url}{place}": published[place] for place in published}
+        fetch.download("mnist", fresh)
+        assert {path.relative_to(fresh).as_posix(): path.read_bytes() for path in kept(fresh)} == (
+            published
+        )
+        assert len(proxy.asked) >= 4
+
+    def test_torchvisions_mirrors_are_asked_as_the_environment_says(
+        self, mirror, fresh, proxy, monkeypatch
+    ):
+        from torchvision.datasets import MNIST
+
+        monkeypatch.setenv("http_proxy", self.DEAD)
+        with pytest.raises(UnreachableError):
+            fetch.download("mnist", fresh)
+        assert mirror.asked == [], "it can be reached, but only around the proxy"
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        fetch.download("mnist", fresh, files_of("mnist")[:1])
+        mirror.behaviour = "gone"
+        with pytest.raises(UnreachableError) as caught:
+            fetch.download("mnist", fresh)
+        assert "proxy" not in str(caught.value), "none was used"
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setattr(MNIST, "mirrors", [f"{self.FAR}MNIST/raw/"])
+        fetch.download("mnist", fresh)
+        assert len(kept(fresh)) == 4
+
+    @pytest.mark.parametrize(
+        ("address", "shown"),
+        [
+            ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+            ("http://pupil:s3cret@127.0.0.1:9", "http://127.0.0.1:9"),
+            ("pupil:s3cret@127.0.0.1:9", "127.0.0.1:9"),
+            ("http://pupil:s3cret@s3cret@127.0.0.1:9/", "http://127.0.0.1:9/"),
+            ("http://pupil:s3cret/s3cret@127.0.0.1:9", "http://127.0.0.1:9"),
+            ("http:s3cret://s3cret@127.0.0.1:9", "127.0.0.1:9"),
+            ("http:/s3cret@127.0.0.1:9", "127.0.0.1:9"),
+            ("socks5://pupil:s3cret@127.0.0.1:9", "socks5://127.0.0.1:9"),
+        ],
+    )
+    def test_a_failure_names_the_proxy_without_its_password(
+        self, mirror, fresh, monkeypatch, capsys, address, shown
+    ):
+        monkeypatch.setenv("http_proxy", address)
+        with pytest.raises(UnreachableError) as caught:
+            loading.load("mnist")
+        assert f"-ubyte.gz through the proxy {shown} (http_proxy is set to it): " in str(
+            caught.value
+        )
+        assert loading.choose().name == "glyphs"
+        said = capsys.readouterr().err
+        assert "http_proxy" in said
+        assert "s3cret" not in f"{caught.value}{said}"
+
+    def test_a_failure_names_each_way_that_was_tried(self, mirror, fresh, own, monkeypatch):
+        own.behaviour = mirror.behaviour = "gone"
+        monkeypatch.setenv("http_proxy", self.DEAD)
+        with pytest.raises(UnreachableError) as caught:
+            fetch.download("mnist", fresh)
+        first, second, third = str(caught.value).splitlines()[1:]
+        assert first == f"  {own.url}{FIRST}: HTTP Error 404: Not Found"
+        via = f" through the proxy {self.DEAD} (http_proxy is set to it): no connection ("
+        assert second.startswith(f"  {own.url}{FIRST}{via}")
+        assert third.startswith(f"  {mirror.url}{FIRST}{via}")
+
+    def test_an_all_proxy_is_said_to_be_ignored(self, mirror, fresh, monkeypatch):
+        mirror.behaviour = "gone"
+        monkeypatch.setenv("all_proxy", "http://pupil:s3cret@10.0.0.1:3128")
+        with pytest.raises(UnreachableError) as caught:
+            fetch.download("mnist", fresh)
+        assert "all_proxy is set to http://10.0.0.1:3128, which Python ignores" in str(caught.value)
+
+    def test_an_address_that_cannot_be_read_is_only_the_first_to_fail(
+        self, mirror, fresh, monkeypatch
+    ):
+        for wrong in ("http://[half/", "http://", "http://127.0.0.1:x/"):
+            monkeypatch.setenv("VAELIB_MIRROR", wrong)
+            fetch.download("mnist", fresh, files_of("mnist")[:1])
+            (fresh / FIRST).unlink()

@@ -199,7 +199,7 @@ class TestFile:
         assert torch.equal(loading.load("glyphs").images, good.images)
         said = capsys.readouterr().err
         assert str(path) in said
-        assert "Drawing them again" in said
+        assert "another copy is read, or drawn now" in said
         glyphs.read_glyphs(path, "train")
         monkeypatch.setenv("VAELIB_DATA", str(tmp_path / "own"))
         advice = f'data prefetch glyphs --root "{tmp_path / "own"}"'

@@ -40,6 +40,34 @@ def test_an_unpacked_file_counts_where_its_content_can_be_verified(root):
     assert store.missing("fashion_mnist", root) == files_of("fashion_mnist")
 
 
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_the_names_that_unpacking_programs_give_count_too(root, ending):
+    """A dot, as the archive's header has it; a folder of the file's name, as Kaggle has it."""
+    dashed, dotted = "train-images-idx3-ubyte", "train-images.idx3-ubyte"
+    raw = (root / FILES[0].place).parent
+    (root / FILES[0].place).unlink()
+    for name in (dotted, f"{dashed}/{dashed}", f"{dashed}/{dotted}", f"{dotted}/{dotted}"):
+        path = raw / (name + ending)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        assert store.copies_of(FILES[0], root) == [path]
+        assert store.missing("mnist", root) == []
+        path.unlink()
+        if path.parent != raw:
+            path.parent.rmdir()
+
+
+def test_without_a_checksum_of_the_content_only_archives_count(root):
+    file, _ = files_of("fashion_mnist", "train")
+    raw = (root / file.place).parent
+    raw.mkdir(parents=True)
+    for name in ("train-images.idx3-ubyte", "train-images-idx3-ubyte"):
+        (raw / name).touch()
+    assert store.copies_of(file, root) == []
+    (raw / "train-images.idx3-ubyte.gz").touch()
+    assert store.copies_of(file, root) == [raw / "train-images.idx3-ubyte.gz"]
+
+
 def test_absence_names_each_place_and_what_it_lacks(fresh, tmp_path, monkeypatch):
     own = tmp_path / "own"
     (own / FILES[0].place).parent.mkdir(parents=True)

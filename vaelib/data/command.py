@@ -1,7 +1,7 @@
 """Prepare a machine, a room or a USB stick: `python -m vaelib data prefetch|verify|where`."""
 
 import argparse
-import shutil
+import gzip
 from pathlib import Path
 
 from torch.hub import tqdm
@@ -74,40 +74,52 @@ def _default_names(task: str, root: Path | None) -> list[str]:
 
 
 def _default_root(task: str, name: str) -> Path:
-    return (None if task == "prefetch" else store.locate(name)) or store.places()[0]
+    return (None if task == "prefetch" else store.locate(name)) or store.first_to_fill()
 
 
 def prefetch(name: str, root: Path) -> bool:
     """Get what `root` lacks of a data set, replace what is damaged; True if all is well then.
 
     A sound copy elsewhere on this machine is taken before the network is tried. A damaged
-    archive is replaced by a sound one, once that is there; a damaged unpacked file is then
-    renamed to end in .damaged.
+    archive is replaced by a sound one, once that is there; a damaged file of another name, such
+    as an unpacked one, is then renamed to end in .damaged.
     """
     found = verification.inspect(name, root)
-    sound = {path for _, path, problem in found if not problem}
+    sound = {file for file, _, problem in found if not problem}
     wrong = [(file, path) for file, path, problem in found if problem]
-    wanted = sorted({file for file, _ in wrong if root / file.place not in sound})
+    wanted = sorted(
+        {file for file, path in wrong if path == root / file.place or file not in sound}
+    )
     wanted = [file for file in wanted if not _copied(file, root)]
     if wanted and name == STAND_IN:
         with tqdm(total=sum(glyphs.COUNTS.values())) as bar:
             glyphs.keep_glyphs(root, anew=True, on_batch=bar.update)
     elif wanted:
         fetch.download(name, root, wanted)
-    for _, path in wrong:
-        if path.is_file() and path.suffix == "":  # the archive beside it is read from now on
+    for file, path in wrong:
+        if path.is_file() and path != root / file.place:  # another copy is read from now on
             path.replace(path.with_name(f"{path.name}.damaged"))
     return verify(name, root)
 
 
 def _copied(file: DataFile, root: Path) -> bool:
-    """Copy a sound archive from another folder where data are looked for; True if there was one."""
-    for source in (other / file.place for other in store.places() if other != root):
-        if not verification.problem_of(file, source):
-            with store.filling(root), written_whole(root / file.place) as partial:
-                shutil.copyfile(source, partial)
-            print(f"copied {source}")
-            return True
+    """Copy a sound file from another folder where data are looked for; True if there was one."""
+    others = [other for other in store.places() if other != root]
+    copies = [path for other in others for path in store.copies_of(file, other)]
+    for source in sorted(copies, key=lambda path: path.suffix != ".gz"):  # as published, if it is
+        if verification.problem_of(file, source):
+            continue
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            print(f"{source} cannot be read ({error})")
+            continue
+        if file.place.endswith(".gz") and source.suffix != ".gz":
+            content = gzip.compress(content)
+        with store.filling(root), written_whole(root / file.place) as partial:
+            partial.write_bytes(content)
+        print(f"copied {source}")
+        return True
     return False
 
 

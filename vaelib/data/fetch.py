@@ -2,13 +2,18 @@
 
 import contextlib
 import errno
+import hashlib
 import http.client
 import os
+import re
 import socket
 import sys
 import urllib.error
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.request import ProxyHandler, Request, build_opener, getproxies, proxy_bypass
+
+from torch.hub import tqdm
 
 from vaelib.data.catalogue import PUBLISHED, DataError, DataFile, UnreachableError
 from vaelib.data.files import written_whole
@@ -85,28 +90,75 @@ def _fetch(file: DataFile, path: Path) -> None:
     Raises `UnreachableError` with what each mirror answered if none has, and the operating
     system's error if the disk fails.
     """
-    from torchvision.datasets.utils import download_url
-
     archive, answers = Path(file.place).name, []
-    for address in mirrors(file.dataset):
+    for address, proxy in _ways(file.dataset):
         try:
-            return download_url(f"{address}{archive}", str(path.parent), path.name, file.md5)
+            return _retrieve(f"{address}{archive}", path, file.md5, proxied=bool(proxy))
         except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
             if getattr(error, "errno", None) in DISK_ERRORS:
                 raise
-            answers.append(f"  {address}{archive}: {_what_came(error, path)}")
+            way = f"{address}{archive}{proxy and f' through the proxy {proxy}'}"
+            answers.append(f"  {way}: {_what_came(error, proxied=bool(proxy))}")
+    if "all" in getproxies():
+        proxy = _without_password(getproxies()["all"])
+        answers.append(f"  all_proxy is set to {proxy}, which Python ignores: set https_proxy")
     raise UnreachableError("\n".join([f"the download of {archive} failed:", *answers]))
 
 
-def _what_came(error: Exception, path: Path) -> str:
-    """What went wrong with a download; torchvision calls every damaged file the same."""
-    if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", 0), TimeoutError):
-        return f"no answer for {TIMEOUT:g} seconds"
-    if isinstance(error, RuntimeError) and path.is_file():
-        content = path.read_bytes()
+def _ways(name: str) -> list[tuple[str, str]]:
+    """The mirrors of a data set in the order they are tried, each with its proxy or "".
+
+    The mirror of VAELIB_MIRROR is asked directly first, because a proxy rarely reaches the room.
+    """
+    addresses = mirrors(name)
+    ways = [(address, _proxy_of(address)) for address in addresses]
+    own = [(addresses[0], "")] if os.environ.get("VAELIB_MIRROR") and ways[0][1] else []
+    return own + ways
+
+
+def _proxy_of(address: str) -> str:
+    """The proxy that the environment sets for an address, in words without its password, or ""."""
+    scheme, _, host = address.split("/")[:3]
+    variable = scheme.replace(":", "_proxy")
+    proxy = getproxies().get(scheme.rstrip(":"), "")
+    if not proxy or proxy_bypass(host):
+        return ""
+    return f"{_without_password(proxy)} ({variable} is set to it)"
+
+
+def _without_password(proxy: str) -> str:
+    scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*://)?", proxy)[0]
+    return scheme + proxy.removeprefix(scheme).rpartition("@")[2]
+
+
+def _retrieve(url: str, path: Path, md5: str, *, proxied: bool) -> None:
+    """Write what `url` answers to `path`, with a bar; through the environment's proxy or directly.
+
+    Raises RuntimeError, which says what came, if its MD5 is not `md5`.
+    """
+    opener = build_opener() if proxied else build_opener(ProxyHandler({}))
+    request = Request(url, headers={"User-Agent": "pytorch/vision"})  # as torchvision does
+    with (
+        opener.open(request) as response,
+        path.open("wb") as file,
+        tqdm(total=response.length, unit="B", unit_scale=True) as bar,
+    ):
+        while chunk := response.read(1 << 15):
+            file.write(chunk)
+            bar.update(len(chunk))
+    content = path.read_bytes()
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
         page = content.lstrip().startswith(b"<")
         came = "a web page came, perhaps a network's login" if page else "cut short or damaged"
-        return f"{len(content):,} bytes came with another checksum ({came})"
+        raise RuntimeError(f"{len(content):,} bytes came with another checksum ({came})")
+
+
+def _what_came(error: Exception, *, proxied: bool) -> str:
+    """What went wrong with a download, without a proxy's password."""
+    if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", 0), TimeoutError):
+        return f"no answer for {TIMEOUT:g} seconds"
+    if proxied and isinstance(error, ValueError | http.client.InvalidURL):  # it may quote all
+        return "one of these two addresses is not valid"
     if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
         return f"no connection ({error.reason})"
     return str(error) or repr(error)

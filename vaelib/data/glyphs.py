@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from vaelib.data.catalogue import GLYPHS, DataError
 from vaelib.data.files import digest, written_whole
-from vaelib.data.store import cache_folder, filling
+from vaelib.data.store import cache_folder, filling, own_folder
 
 SANS, MONO, SERIF = "DejaVuSans", "DejaVuSansMono", "DejaVuSerif"
 LIGHT = [SANS, f"{SANS}-Oblique", MONO, f"{MONO}-Oblique", SERIF, f"{SERIF}-Italic"]
@@ -158,18 +158,22 @@ def draw_splits(
 def load_glyphs(root: Path | None, split: str) -> Labelled:
     """One split from the file under `root`; drawn, and kept in the cache, if `root` is None.
 
-    A damaged file in the cache is drawn again; one in a folder of the user's raises `DataError`.
+    A damaged file in the cache is replaced; one in a folder of the user's raises `DataError`.
     Where the cache cannot be written the digits are drawn, used, and not kept.
     """
     if root is not None:
         try:
             return read_glyphs(root / GLYPHS.place, split)
         except DataError as error:
-            if root != cache_folder():
+            if root == own_folder():
                 raise
-            print(f"{error}\nDrawing them again.", file=sys.stderr, flush=True)
+            print(
+                f"{error}\nInstead, another copy is read, or drawn now.",
+                file=sys.stderr,
+                flush=True,
+            )
     try:
-        return read_glyphs(keep_glyphs(cache_folder(), anew=root is not None), split)
+        return read_glyphs(keep_glyphs(cache_folder(), anew=root == cache_folder()), split)
     except DataError as error:
         print(f"The glyphs could not be kept: {error}", file=sys.stderr, flush=True)
         return _drawn_in_memory()[split]
@@ -181,15 +185,19 @@ def keep_glyphs(
     """Draw the stand-in into its file under `root`, unless it is there, and return the path.
 
     Takes some ten seconds; other processes that want the same wait meanwhile. Raises `DataError`
-    if the disk fails.
+    if the disk fails or a typeface cannot be read.
     """
     path = root / GLYPHS.place
     with filling(root):
         if path.is_file() and not anew:
             return path
         print("Drawing glyphs, once (some ten seconds) …", file=sys.stderr, flush=True)
+        try:
+            drawn = draw_splits(on_batch=on_batch)
+        except OSError as error:
+            raise DataError(f"matplotlib's typefaces cannot be read: {error}") from error
         with written_whole(path) as partial:
-            write_glyphs(draw_splits(on_batch=on_batch), partial)
+            write_glyphs(drawn, partial)
     return path
 
 

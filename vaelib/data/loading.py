@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from vaelib.data import catalogue, fetch, glyphs, store, verification
+from vaelib.data import catalogue, fetch, glyphs, own, store, verification
 from vaelib.data.catalogue import DEFAULT, SPLITS, STAND_IN, DataError, UnreachableError
 
 
@@ -22,6 +22,7 @@ class Dataset(NamedTuple):
     images: UInt8[Tensor, "image pixel"]
     labels: UInt8[Tensor, " image"]
     name: str
+    shape: tuple[int, int] = (28, 28)  # height and width of an image, for functions that draw
 
     def expect(self, value: float | Tensor, **bands: tuple[float, float]) -> None:
         """Raise AssertionError if `value` lies outside the band that is given for this data set.
@@ -48,11 +49,31 @@ class Choice(NamedTuple):
     root: Path | None
 
 
-def load(name: str | None = None, split: Literal["train", "test"] = "train") -> Dataset:
-    """Load the training or test images of a data set, one of `vaelib.data.catalogue.NAMES`.
+def load(
+    name: str | os.PathLike | None = None,
+    split: Literal["train", "test"] = "train",
+    *,
+    size: tuple[int, int] | None = None,
+) -> Dataset:
+    """Load the training or test images of a data set, or of a folder or file of your own.
 
     Images are uint8 of shape (image, pixel), 0 is background and 255 is ink, rows of a picture
-    one after the other; labels are uint8 of shape (image,); `name` is what was loaded.
+    one after the other; labels are uint8 of shape (image,); `name` is what was loaded; `shape`
+    is the height and width of an image.
+
+    `name` is one of `vaelib.data.catalogue.NAMES`, or else the path of one of these:
+
+    - a folder of pictures in any format that Pillow reads. Its folders are the classes, labelled
+      in alphabetical order from 0; without folders every label is 0. `size=(height, width)`
+      resizes each picture. Pictures become grey, on white where they are transparent, and are
+      not inverted.
+    - a file of np.save, or of np.savez with images and labels (or x_train, y_train, x_test and
+      y_test). Images are uint8 of shape (n, height, width).
+    - IDX files as MNIST's, of any image size: their folder, or the file of images.
+
+    Folders train and test, arrays of these names, and MNIST's files are the two splits. A source
+    without splits is divided: "test" is every tenth image (the 10th, the 20th, …) in the order of
+    the paths or rows, "train" is the rest.
 
     Without a `name` the environment variable VAELIB_DATASET decides, and without that it is
     MNIST, or the stand-in glyphs, with a notice, if MNIST is nowhere on the machine and cannot
@@ -60,10 +81,14 @@ def load(name: str | None = None, split: Literal["train", "test"] = "train") -> 
     and are compared with their checksums each time.
 
     Raises `DataError` for an unknown name or split, for a data set that was asked for and can't
-    be had, and for damaged files; the message says what to do.
+    be had, and for damaged or ambiguous files; the message says what to do.
     """
     if split not in SPLITS:
         raise DataError(f"no split is called {split!r}; there is 'train' and 'test'")
+    if name and name not in catalogue.NAMES:
+        return _load_own(name, split, size)
+    if size is not None:
+        raise DataError(f"size={size} resizes folders of pictures only, not published images")
     chosen, root = choose(name)
     if chosen == STAND_IN:
         return Dataset(*glyphs.load_glyphs(root, split), chosen)
@@ -72,6 +97,19 @@ def load(name: str | None = None, split: Literal["train", "test"] = "train") -> 
         for file in catalogue.files_of(chosen, split)
     )
     return Dataset(images.flatten(1), labels, chosen)
+
+
+def _load_own(name: str | os.PathLike, split: str, size: tuple[int, int] | None) -> Dataset:
+    path = Path(os.path.abspath(os.path.expanduser(name)))
+    if not os.path.exists(path):
+        known = ", ".join(map(repr, catalogue.NAMES))
+        raise DataError(
+            f"no data set is called {str(name)!r}; there is {known}. Nor is there a file or folder "
+            f"{path}"
+        )
+    images, labels = map(torch.from_numpy, own.read(path, split, size))
+    called = path.name if path.name not in catalogue.NAMES else f"{path.parent.name}/{path.name}"
+    return Dataset(images.flatten(1), labels, called, tuple(images.shape[1:]))
 
 
 _stand_in = False  # whether this process works with glyphs because MNIST could not be had
@@ -106,31 +144,31 @@ def _found_or_fetched(name: str) -> Path:
     Raises `UnreachableError` when it is on no disk and cannot be fetched, `DataError` when the
     disk fails.
     """
-    root, own = store.locate(name), store.own_folder()
+    root, folder = store.locate(name), store.own_folder()
     if root is None:
         root = store.cache_folder()
         try:
             fetch.download(name, root)
         except UnreachableError as error:
             raise UnreachableError(f"{error}\n\n{store.absence(name)}") from error
-    if own not in (None, root):
-        found = f"{name} is not in {own} (VAELIB_DATA), so it is read from {root}"
+    if folder not in (None, root):
+        found = f"{name} is not in {folder} (VAELIB_DATA), so it is read from {root}"
         warnings.warn(found, stacklevel=4)  # where `load` was called
     return root
 
 
 def _notice(reason: Exception) -> str:
     """The framed text that says that the stand-in is used, why, and how to get MNIST later."""
-    own, why = store.own_folder(), " ".join(str(reason).partition("\n\n")[0].split())
+    folder, why = store.own_folder(), " ".join(str(reason).partition("\n\n")[0].split())
     elsewhere = []
-    if own and own.is_dir():
-        lacking = Path(store.missing(DEFAULT, own)[0].place).name
+    if folder and os.path.isdir(folder):
+        lacking = Path(store.missing(DEFAULT, folder)[0].place).name
         elsewhere = [
-            f"VAELIB_DATA is set to {own}, but MNIST/raw in it lacks {lacking}. It must be the "
+            f"VAELIB_DATA is set to {folder}, but MNIST/raw in it lacks {lacking}. It must be the "
             f"folder that contains MNIST.{store.deeper(DEFAULT)}"
         ]
-    elif own:
-        elsewhere = [f"VAELIB_DATA is set to {own}, but there is no such folder."]
+    elif folder:
+        elsewhere = [f"VAELIB_DATA is set to {folder}, but there is no such folder."]
     paragraphs = (
         "THIS IS NOT MNIST. These are 'glyphs', digits drawn by code from typefaces.",
         f"Why: MNIST is not on this machine, and {why}.",

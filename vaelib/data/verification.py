@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import math
+import os
 import zlib
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def read_published(file: DataFile, path: Path) -> np.ndarray:
     """
     try:
         raw = path.read_bytes()
-        content = _unpacked(raw)
+        content = unpacked(raw)
         values = decode_idx(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}).") from error
@@ -61,7 +62,7 @@ def decode_idx(content: bytes) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
 
 
-def _unpacked(raw: bytes) -> bytes:
+def unpacked(raw: bytes) -> bytes:
     if raw[:2] != b"\x1f\x8b":
         return raw
     try:
@@ -71,7 +72,8 @@ def _unpacked(raw: bytes) -> bytes:
 
 
 def _get_anew(file: DataFile, path: Path) -> str:
-    root = path.parents[file.place.count("/")]
+    above, raw = path.parents, file.place.rpartition("/")[0]
+    root = next((root for root in above if root / raw in above), above[file.place.count("/")])
     command = f'python -m vaelib data prefetch {file.dataset} --root "{root}"'
     return f"Delete it and get it anew: {command}"
 
@@ -90,7 +92,7 @@ def inspect(name: str, root: Path) -> list[tuple[DataFile, Path, str]]:
 
 def problem_of(file: DataFile, path: Path) -> str:
     """What is wrong with `path` as a copy of `file`; "" if nothing is."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return f"{path} is missing."
     try:
         if file.dataset == STAND_IN:
