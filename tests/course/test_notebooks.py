@@ -7,6 +7,7 @@ import io
 import math
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -123,6 +124,28 @@ def test_cells_are_short(code):
     lengths = sorted(len(cell.source.splitlines()) for cell in code)
     assert lengths[-1] <= 20
     assert lengths[len(lengths) // 2] < 12
+
+
+def test_vaelib_comes_before_torch_so_that_its_threads_wait_calmly(code):
+    imported = [
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for cell in code
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    first = [name for name in imported if name not in sys.stdlib_module_names]
+    assert first[0] == "vaelib"
+    assert "torch" in first
+
+
+def test_it_names_no_file_relative_to_where_it_lies(code):
+    for cell in code:
+        assert not re.search(r"""["']\.\.?/|__file__|getcwd|chdir""", cell.source), cell.source
+        assert cell.source.count("output.folder(") <= 1
+    written = [
+        cell.source for cell in code if re.search(r"save_images|write_text|[.]save[(]", cell.source)
+    ]
+    assert all("OUTPUT / " in source for source in written)
 
 
 def test_run_all_needs_no_reader(code):
