@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks import contenders, memory, objectives, report, seeds, speed, timing
+from benchmarks import calm, contenders, memory, objectives, report, seeds, speed, timing
 from benchmarks.contenders import Setting
 from vaelib import data, vae
 from vaelib.elbo import elbo
@@ -173,3 +173,29 @@ class TestSpeed:
         page = (home / "README.md").read_text(encoding="utf-8")
         begin, end = report.BEGIN, report.END
         assert page.partition(begin)[2].partition(end)[0].strip() == report.tables(runs)
+
+
+class TestCalm:
+    def test_the_page_has_the_committed_results_and_the_aims_are_reached(self):
+        home = Path(calm.__file__).parent
+        result = json.loads((home / "calm.json").read_text(encoding="utf-8"))
+        page = (home / "README.md").read_text(encoding="utf-8")
+        begin, end = calm.PAGE
+        assert page.partition(begin)[2].partition(end)[0].strip() == calm.table(result)
+        for situation, most in calm.AIMS.items():
+            assert result["slower"][situation]["median"] <= most
+
+    def test_an_aim_that_is_missed_is_marked(self):
+        home = Path(calm.__file__).parent
+        result = json.loads((home / "calm.json").read_text(encoding="utf-8"))
+        result["slower"]["two at once"] = timing.spread([4.1])
+        assert "| two at once / alone | at most 4 | 4.1 (4.1–4.1) ✗ |" in calm.table(result)
+
+    def test_two_processes_train_at_once(self, monkeypatch):
+        begun = []
+        start = calm.subprocess.Popen
+        monkeypatch.setattr(
+            calm.subprocess, "Popen", lambda *a, **k: begun.append(k) or start(*a, **k)
+        )
+        assert 0.01 < calm.measure("two at once", "one thread", 0.1) < 100
+        assert [settings["env"]["OMP_NUM_THREADS"] for settings in begun] == ["1", "1"]

@@ -16,7 +16,7 @@ ROW = re.compile(
     r"^\| \[(\d+) · (\w+)\]\(([^)]+)\) \| .+ \| (\d+) min \| (\d+) min \| (\d+) s \|$", re.MULTILINE
 )
 MINUTES = {exercise.title: exercise.minutes for exercise in EXERCISES.values()}
-SECONDS = {"about 10 seconds": 10, "about 50 seconds": 50, "about a minute and a half": 90}
+SECONDS = {f"about {seconds} seconds": seconds for seconds in (10, 40, 50)}
 
 
 def test_every_notebook_has_its_row_with_its_own_times():
