@@ -71,10 +71,10 @@ def main(task: str, folder: str) -> None:
         "train and test": lambda: train(test_images=load("test")),
         "usual loop": usual,
         "evaluate": lambda: evaluation.evaluate(vae.dense(), load("test")),
-        "importance-weighted, 100 samples": lambda: evaluation.score(
+        "importance-weighted, 100 samples": lambda: evaluation.estimate(
             vae.dense(), load("test")[:1000], protocol="threshold", samples=100
         ),
-        "importance-weighted, 2000 samples": lambda: evaluation.score(
+        "importance-weighted, 2000 samples": lambda: evaluation.estimate(
             vae.dense(), load("test")[:100], protocol="threshold", samples=2000
         ),
     }

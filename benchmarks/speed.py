@@ -15,7 +15,7 @@ from benchmarks import memory, report
 from benchmarks.contenders import Setting, bare, floor, forward_floor, ours, usual, write_idx
 from benchmarks.timing import facts, race, ratios, slope, spread
 from vaelib import data
-from vaelib.evaluation import LATENTS_AT_ONCE, evaluate, score
+from vaelib.evaluation import LATENTS_AT_ONCE, estimate, evaluate
 
 RUNS = 3  # a file keeps so many, newest last
 POST = Setting("the post's network, batch 100")
@@ -81,7 +81,7 @@ def evaluation(images, rounds: int) -> dict:
         {
             "elbo": lambda: evaluate(model, images),
             "elbo floor": forward_floor(POST, 1000, len(images), 1),
-            "importance": lambda: score(model, images, protocol="threshold", samples=SAMPLES),
+            "importance": lambda: estimate(model, images, protocol="threshold", samples=SAMPLES),
             "importance floor": forward_floor(POST, LATENTS_AT_ONCE, len(images), SAMPLES),
         },
         rounds,

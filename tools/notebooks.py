@@ -134,12 +134,19 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop timings, versions and widget state; give each picture its alternative text."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        cell.metadata = nbformat.from_dict(kept(cell.metadata))
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)  # its state stays behind in the kernel
     describe_pictures(notebook.cells)
     return notebook
+
+
+def kept(metadata: dict) -> dict:
+    """Of a cell's metadata, its tags, and whether its source is folded."""
+    hidden = metadata.get("jupyter", {}).get("source_hidden")
+    return ({"tags": metadata["tags"]} if metadata.get("tags") else {}) | (
+        {"jupyter": {"source_hidden": True}} if hidden else {}
+    )
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:

@@ -29,10 +29,10 @@ class WorkshopError(RuntimeError):
 
 
 def handed_out(path: Path) -> str:
-    """A notebook as JSON, without outputs, counts and tags."""
+    """A notebook as JSON, without outputs, counts and tags; folded cells stay folded."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        cell.metadata = {}
+        cell.metadata.pop("tags", None)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return nbformat.writes(notebook) + "\n"

@@ -61,7 +61,7 @@ def mean_terms(model: LatentModel, images: Images, **settings: object) -> ElboTe
     return ElboTerms(*(term.mean() for term in evaluate(model, images, **settings)))
 
 
-class Score(NamedTuple):
+class Estimate(NamedTuple):
     """ELBO and estimate of log p(x) of each image, in nats, and how they were measured."""
 
     protocol: str
@@ -71,14 +71,14 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def score(
+def estimate(
     model: LatentModel,
     images: Images,
     *,
     protocol: str | Protocol,
     samples: int = 100,
     generator: Generator | None = None,
-) -> Score:
+) -> Estimate:
     """ELBO and estimate of log p(x) of each image, from the same `samples` latents each.
 
     The estimate is the log of the mean of importance weights p(x, z) / q(z|x): in expectation a
@@ -100,7 +100,7 @@ def score(
             bounds.append(weights.mean(0))
             evidences.append(log_mean_exp(weights))
     name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "own")
-    return Score(name, samples, torch.cat(bounds), torch.cat(evidences))
+    return Estimate(name, samples, torch.cat(bounds), torch.cat(evidences))
 
 
 @torch.no_grad()

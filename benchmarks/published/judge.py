@@ -1,4 +1,4 @@
-"""Score one checkpoint as the literature does: `python -m benchmarks.published.judge FILE`.
+"""Evaluate one checkpoint as the literature does: `python -m benchmarks.published.judge FILE`.
 
 Sees the file and the test images, nothing else of the run that made it. Prints JSON: −log p(x)
 by 5,000 importance samples and −ELBO in nats per image, over all 10,000 test images under one
@@ -48,7 +48,7 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
     `error` is the standard error over images: how far another test set of this size would lie.
     """
     vae = checkpoint.load(path)
-    found = evaluation.score(vae, images, protocol="static", samples=samples)
+    found = evaluation.estimate(vae, images, protocol="static", samples=samples)
     with torch.no_grad():
         mean = torch.cat([vae.encoder(threshold(some)).mean for some in images.split(1000)])
     active = evaluation.active_units(mean).sum().item()

@@ -1,6 +1,6 @@
 """Published numbers, reproduced: `python -m benchmarks.published NAME [--seeds N] [--minutes M]`.
 
-Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, lets the judge score each
+Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, let the judge evaluate each
 checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
 recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
 --epochs, or as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.

@@ -25,7 +25,7 @@ from benchmarks.published.reproduce import BUILD, Clock, build, describe, fit_mo
 from vaelib import data
 from vaelib.binarization import freeze
 from vaelib.elbo import elbo
-from vaelib.evaluation import score
+from vaelib.evaluation import estimate
 from vaelib.objectives import Weighted, path_derivative
 from vaelib.schedule import WarmUp
 
@@ -83,7 +83,7 @@ def validate(
     fit_model(recipe, model, images, generator, **settings)
     wall, cpu = clock.read()
     binary = freeze(held_out, Generator().manual_seed(0))
-    found = score(scored, binary, protocol="static", samples=SAMPLES)
+    found = estimate(scored, binary, protocol="static", samples=SAMPLES)
     return {
         "negative_log_likelihood": round(-found.log_evidence.mean().item(), 3),
         "negative_elbo": round(-found.elbo.mean().item(), 3),
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--warm-up", type=int, default=0, metavar="E", help="epochs of KL warm-up")
     parser.add_argument(
-        "--average", type=float, default=0.0, metavar="D", help="score averaged weights"
+        "--average", type=float, default=0.0, metavar="D", help="evaluate averaged weights"
     )
     parser.add_argument("--constant-rate", action="store_true", help="instead of falling to 0")
     parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")

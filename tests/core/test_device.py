@@ -31,7 +31,7 @@ MODEL = vae.dense(hidden=3, latent=2, generator=torch.Generator().manual_seed(0)
 USES = {
     "train": lambda x, g: training.train(MODEL, x, epochs=1, generator=g),
     "evaluate": lambda x, g: evaluation.evaluate(MODEL, x, generator=g),
-    "score": lambda x, g: evaluation.score(MODEL, x, protocol="dynamic", generator=g),
+    "estimate": lambda x, g: evaluation.estimate(MODEL, x, protocol="dynamic", generator=g),
     "draw_log_weights": lambda x, g: evaluation.draw_log_weights(
         MODEL, binarization.threshold(x), samples=2, generator=g
     ),

@@ -14,9 +14,9 @@ from vaelib.evaluation import (
     active_units,
     bound_of,
     draw_log_weights,
+    estimate,
     fit_posterior,
     mean_terms,
-    score,
 )
 from vaelib.training import train
 
@@ -40,7 +40,7 @@ def small(latent=2, pixels=25):
 
 def evidence(model, images, **settings):
     """The estimate of log p(x) of each image, thresholded unless told otherwise."""
-    return score(model, images, **{"protocol": "threshold"} | settings).log_evidence
+    return estimate(model, images, **{"protocol": "threshold"} | settings).log_evidence
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_noise_is_made_where_the_model_is(pixels, monkeypatch, generator):
     monkeypatch.setattr(device, "generator_on", spy)
     monkeypatch.setattr(evaluation, "generator_on", spy)
     model, image = small(), threshold(pixels[:3])
-    evaluation.score(model, pixels[:3], protocol="threshold", samples=1, generator=generator)
+    evaluation.estimate(model, pixels[:3], protocol="threshold", samples=1, generator=generator)
     draw_log_weights(model, image, samples=1, generator=generator)
     fit_posterior(model, image, model.encoder(image), steps=1, generator=generator)
     assert asked == ["cpu"] * 4
@@ -210,7 +210,7 @@ def test_one_seed_tosses_one_test_set_for_every_model_and_number_of_samples(digi
         model = small(latent=latent)
         given: list[torch.Tensor] = []
         model.encoder.register_forward_pre_hook(lambda _, images, to=given: to.append(images[0]))
-        score(model, images, protocol="dynamic", samples=samples)
+        estimate(model, images, protocol="dynamic", samples=samples)
         seen.append(torch.cat(given))
     assert seen[0].shape == (250, 25)
     assert torch.equal(seen[0], seen[1])
@@ -228,36 +228,38 @@ def test_evaluation_neither_drops_out_nor_changes_the_model(pixels):
 
 class TestScore:
     def test_keeps_how_it_was_measured(self, pixels):
-        found = score(small(), pixels, protocol="dynamic", samples=4)
+        found = estimate(small(), pixels, protocol="dynamic", samples=4)
         assert (found.protocol, found.samples) == ("dynamic", 4)
         assert found.elbo.shape == found.log_evidence.shape == (60,)
 
     def test_elbo_is_the_mean_log_weight(self, pixels, weights):
-        found = score(small(), pixels, protocol="threshold", samples=45)
+        found = estimate(small(), pixels, protocol="threshold", samples=45)
         torch.testing.assert_close(found.elbo, torch.cat(weights).mean(0))
         assert (found.elbo < found.log_evidence).all()
 
     def test_of_one_sample_both_are_one(self, pixels):
-        found = score(small(), pixels, protocol="threshold", samples=1)
+        found = estimate(small(), pixels, protocol="threshold", samples=1)
         torch.testing.assert_close(found.elbo, found.log_evidence)
 
     def test_elbo_agrees_with_the_one_that_train_reports(self, trained, digits):
-        found = score(trained, digits, protocol="threshold", samples=50)
+        found = estimate(trained, digits, protocol="threshold", samples=50)
         assert abs(found.elbo.mean() - mean_terms(trained, digits).bound) < 0.5
 
     def test_static_wants_frozen_images_and_scores_these_very_ones(self, pixels):
         frozen = freeze(pixels, torch.Generator().manual_seed(1))
         model, shared = small(), {"samples": 3}
-        static = score(model, frozen, protocol="static", **shared)
-        assert torch.equal(static.elbo, score(model, frozen, protocol="threshold", **shared).elbo)
+        static = estimate(model, frozen, protocol="static", **shared)
+        assert torch.equal(
+            static.elbo, estimate(model, frozen, protocol="threshold", **shared).elbo
+        )
         with pytest.raises(ValueError, match="expected frozen images"):
-            score(model, pixels, protocol="static")
+            estimate(model, pixels, protocol="static")
 
     def test_static_is_one_draw_of_dynamic_and_threshold_is_another_question(self, trained, digits):
         images = digits[:300]
         frozen = freeze(images, torch.Generator().manual_seed(1))
         threshold, dynamic, static = (
-            score(trained, some, protocol=name, samples=20).log_evidence
+            estimate(trained, some, protocol=name, samples=20).log_evidence
             for name, some in (("threshold", images), ("dynamic", images), ("static", frozen))
         )
         error = (dynamic - static).std() / math.sqrt(300)
@@ -271,7 +273,7 @@ class TestScore:
         model = trained_on(digits, latent)
         with torch.no_grad():
             model.encoder.log_std.bias += 1  # a wide q has weights that are easy to average
-        found = score(model, images, protocol="threshold", samples=samples).log_evidence
+        found = estimate(model, images, protocol="threshold", samples=samples).log_evidence
         generator = torch.Generator().manual_seed(7)
         model = copy.deepcopy(model).double()
         distances = []  # in standard errors; half of them should be below 0.67
@@ -411,7 +413,7 @@ class TestFittedPosterior:
 class TestErrors:
     def test_unknown_protocol(self, pixels):
         with pytest.raises(ValueError, match="no protocol is called 'stochastic'; there is thresh"):
-            score(small(), pixels, protocol="stochastic")
+            estimate(small(), pixels, protocol="stochastic")
 
     def test_too_few_samples(self, pixels):
         with pytest.raises(ValueError, match="expected at least 1 sample, got 0"):
@@ -462,8 +464,8 @@ class TestErrors:
 def test_half_precision_models_are_scored_in_single(pixels):
     model = small()
     half = copy.deepcopy(model).half()
-    found = score(half, pixels, protocol="threshold", samples=20)
-    exact = score(copy.deepcopy(half).float(), pixels, protocol="threshold", samples=20)
+    found = estimate(half, pixels, protocol="threshold", samples=20)
+    exact = estimate(copy.deepcopy(half).float(), pixels, protocol="threshold", samples=20)
     assert torch.equal(found.log_evidence, exact.log_evidence)
     image, fit = threshold(pixels[:3]), {"steps": 3, "generator": torch.Generator()}
     q = half.encoder(image.half())

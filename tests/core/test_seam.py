@@ -145,7 +145,7 @@ def test_it_trains_and_is_evaluated(make, digits):
     assert after > before + 50
     assert history.train.bound[-1] > history.train.bound[0]
     assert history.test.bound.shape == (4,)
-    found = evaluation.score(model, images[:20], protocol=make.protocol, samples=200)
+    found = evaluation.estimate(model, images[:20], protocol=make.protocol, samples=200)
     one = evaluation.evaluate(model, images[:20], protocol=make.protocol).bound
     assert (found.log_evidence > found.elbo).all()
     assert abs(found.elbo.mean() / one.mean() - 1) < 0.02
@@ -235,10 +235,10 @@ def test_many_samples_are_judged_by_the_likelihoods_own_formula(pixels):
             return super().log_prob(image) / 2
 
     model = skipping()
-    plain = evaluation.score(model, pixels[:5], protocol="threshold", samples=20).elbo
+    plain = evaluation.estimate(model, pixels[:5], protocol="threshold", samples=20).elbo
     model.likelihood = lambda latents: Halved(model.decoder(*latents))
     assert (
-        evaluation.score(model, pixels[:5], protocol="threshold", samples=20).elbo > plain / 1.9
+        evaluation.estimate(model, pixels[:5], protocol="threshold", samples=20).elbo > plain / 1.9
     ).all()
 
 
@@ -353,5 +353,5 @@ def test_other_sizes_train_and_are_evaluated(make, height, width):
     model = make(pixels=height * width)
     history = run(make, model, images, epochs=1)
     assert history.test.bound.isfinite().all()
-    found = evaluation.score(model, images[:5], protocol=make.protocol, samples=20)
+    found = evaluation.estimate(model, images[:5], protocol=make.protocol, samples=20)
     assert (found.log_evidence >= found.elbo).all()

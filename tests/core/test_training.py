@@ -16,7 +16,7 @@ from vaelib.course.blog_post import Penalised, sum_of_squares
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import ElboTerms, elbo, kl
 from vaelib.encoder import reparameterize
-from vaelib.evaluation import evaluate, mean_terms, score
+from vaelib.evaluation import estimate, evaluate, mean_terms
 from vaelib.guard import NonFiniteError
 from vaelib.objectives import ImportanceWeighted, Weighted
 from vaelib.schedule import Progress, ToZero, WarmUp
@@ -275,14 +275,14 @@ def test_what_is_reported_is_what_the_weights_give_in_float32(name, digits):
             objective=objective, watch=lambda at: reported.append(at.terms.bound.mean().item()),
         )  # fmt: skip
         found = mean_terms(model, digits[:500]).bound
-        scored = score(model, digits[:100], protocol="threshold", samples=9)
+        scored = estimate(model, digits[:100], protocol="threshold", samples=9)
     np.testing.assert_allclose(reported, measured, atol=2e-3)
     assert abs(history.train.bound[-1] - np.mean(measured[20:])) < 0.01
     exact = mean_terms(copy.deepcopy(model).float(), digits[:500]).bound
     assert abs(history.test.bound[-1] - exact) < 0.01
     assert abs(found - exact) < 0.01
     twin = copy.deepcopy(model).float()
-    exact = score(twin, digits[:100], protocol="threshold", samples=9)
+    exact = estimate(twin, digits[:100], protocol="threshold", samples=9)
     assert abs(scored.log_evidence.mean() - exact.log_evidence.mean()) < 0.01
     assert exact.elbo.mean() > -450, "it has learnt"
 

@@ -116,7 +116,7 @@ class TestSpeed:
         assert products(lambda: speed.evaluate(model, pixels, batch_size=30)) == alone
         alone = products(contenders.forward_floor(TINY, 480, 60, 64))
         settings = {"protocol": "threshold", "samples": 64}
-        assert products(lambda: speed.score(model, pixels, **settings)) == alone
+        assert products(lambda: speed.estimate(model, pixels, **settings)) == alone
 
     def test_all_train_the_same_network(self, pixels, folder):
         sizes = Counter(value.shape for value in TINY.model().parameters())

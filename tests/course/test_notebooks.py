@@ -29,7 +29,7 @@ from vaelib import (
 
 HOME = Path(__file__).parents[2]
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
-TAGS = {"nbval-ignore-output"}
+TAGS = {"nbval-ignore-output", "check", "drawing"}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -88,8 +88,11 @@ def test_nothing_of_the_machine_or_of_widgets_in_the_metadata(notebook):
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert "version" not in notebook.metadata.language_info
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}
-        assert set(cell.metadata.get("tags", [])) <= TAGS
+        assert set(cell.metadata) <= {"tags", "jupyter"}
+        tags = set(cell.metadata.get("tags", []))
+        assert tags <= TAGS
+        folded = cell.metadata.get("jupyter", {}) == {"source_hidden": True}
+        assert folded == bool(tags & {"check", "drawing"}), "checks and drawings are folded"
 
 
 def test_saved_widgets_are_words_since_their_state_is_not_saved(code):
@@ -109,7 +112,7 @@ def test_each_has_an_explorer_and_before_it_a_strip_for_who_only_reads(notebook)
         strips = [k for k, cell in enumerate(before) if "explorers.strip(" in cell.source]
         assert strips, notebook.cells[i].source
         told = [cell for cell in before[strips[-1] :] if cell.cell_type == "markdown"]
-        assert any(re.search(r"\*[^*]{40,}\*", cell.source) for cell in told)
+        assert any(TOLD.search(cell.source) for cell in told)
 
 
 def shows_explorer(cell):
@@ -121,7 +124,8 @@ def test_it_is_small_enough_to_be_shown_on_a_code_host(path):
 
 
 def test_cells_are_short(code):
-    lengths = sorted(len(cell.source.splitlines()) for cell in code)
+    visible = [cell for cell in code if "jupyter" not in cell.metadata]
+    lengths = sorted(len(cell.source.splitlines()) for cell in visible)
     assert lengths[-1] <= 20
     assert lengths[len(lengths) // 2] < 12
 
@@ -160,7 +164,19 @@ def test_cells_that_train_ignore_their_output_and_meet_an_assertion(code):
     for i in training_cells:
         bare = "torch.equal" in code[i].source  # a bitwise comparison needs no band
         assert bare or "nbval-ignore-output" in code[i].metadata.get("tags", [])
-        assert any(map(asserts, code[i : i + 3]))
+        assert checked_soon(code[i:]), code[i].source
+
+
+def checked_soon(code, within=3):
+    """Whether one of the next cells asserts, or a check cell does before the next exercise."""
+    if any(map(asserts, code[:within])):
+        return True
+    for cell in code:
+        if "exercises.check(" in cell.source:
+            return False
+        if "check" in cell.metadata.get("tags", []):
+            return asserts(cell)
+    return False
 
 
 def asserts(cell):
@@ -170,7 +186,7 @@ def asserts(cell):
 def test_a_cell_whose_output_is_not_compared_meets_an_assertion(code):
     for i, cell in enumerate(code):
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
-            assert any(map(asserts, code[max(0, i - 1) : i + 3])), cell.source
+            assert checked_soon(code[max(0, i - 1) :], within=4), cell.source
 
 
 def test_data_are_not_asked_for_by_name_so_that_a_room_without_network_gets_glyphs(code):
@@ -188,16 +204,23 @@ def test_bands_are_given_for_mnist_and_for_glyphs(code):
             assert "glyphs=" in call, call
 
 
-def untold_figures(notebook):
-    """The sources of cells that draw, without a paragraph in italics near that says what is drawn.
+TOLD = re.compile(
+    r"<details>\s*<summary>Description</summary>.{40,}?</details>|^\*(?!\*)[^*]{40,}\*(?!\*)",
+    re.M | re.S,
+)
 
-    Of two cells that draw one after the other, one paragraph may tell both.
+
+def untold_figures(notebook):
+    """The sources of cells that draw, without a text near that says what is drawn.
+
+    It is a folded description, or a paragraph in italics. Of two cells that draw one after the
+    other, one text may tell both.
     """
     untold = []
     for i, cell in enumerate(notebook.cells):
         if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
             near = [c.source for c in notebook.cells[i + 1 : i + 3] if c.cell_type == "markdown"]
-            if not any(re.search(r"^\*(?!\*)[^*]{40,}\*(?!\*)", text, re.M) for text in near):
+            if not any(TOLD.search(text) for text in near):
                 untold.append(cell.source)
     return untold
 
@@ -207,11 +230,10 @@ def test_every_figure_is_told_in_words_next_to_it(notebook):
 
 
 def test_a_figure_that_is_not_told_is_found(notebook):
-    first = re.compile(r"^\*(?!\*)[^*]{40,}\*(?!\*)", re.M)
-    told = [c for c in notebook.cells if c.cell_type == "markdown" and first.search(c.source)]
+    told = [c for c in notebook.cells if c.cell_type == "markdown" and TOLD.search(c.source)]
     assert told
     for cell in told:
-        cell.source = first.sub("**What to notice.** This picture is beautiful.", cell.source)
+        cell.source = TOLD.sub("**What to notice.** This picture is beautiful.", cell.source)
     drawn = [
         c
         for c in notebook.cells
@@ -285,8 +307,8 @@ def pairs(path):
 
 
 def alike(ours, theirs):
-    """Whether it is one cell, but for the folder: that of an exercise is not."""
-    return ours.source == theirs.source.replace('Path("../../', 'Path("../')
+    """Whether it is one cell: that of an exercise is not."""
+    return ours.source == theirs.source
 
 
 def compared(cell):

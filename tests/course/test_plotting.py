@@ -116,7 +116,7 @@ class TestIntensities:
 
     def test_latents_and_curves_of_a_narrow_type(self, generator):
         codes = torch.randn(20, 2, generator=generator).bfloat16()
-        axes = plotting.scatter_codes(codes, torch.arange(20) % 2)
+        axes = plotting.scatter_latents(codes, torch.arange(20) % 2)
         drawn = np.concatenate([dots.get_offsets() for dots in axes.collections])
         assert set(drawn.flatten().tolist()) == set(codes.float().flatten().tolist())
         axes = plotting.plot_history({"train": torch.tensor([1.0, 2.0]).bfloat16()})
@@ -163,7 +163,7 @@ def test_history_has_a_curve_a_name_and_its_band():
 
 def test_each_digit_has_its_own_marker_and_entry():
     codes, labels = torch.randn(20, 2), torch.arange(20) % 10
-    axes = plotting.scatter_codes(codes, labels)
+    axes = plotting.scatter_latents(codes, labels)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list("0123456789")
     assert len(axes.collections) == 10
     shapes = {c.get_paths()[0].vertices.tobytes() for c in axes.collections}
@@ -238,6 +238,6 @@ def test_what_is_drawn_takes_these_colours():
 
 
 def test_each_digit_has_a_colour_of_its_own():
-    axes = plotting.scatter_codes(torch.zeros(10, 2), torch.arange(10))
+    axes = plotting.scatter_latents(torch.zeros(10, 2), torch.arange(10))
     assert len({tuple(dots.get_facecolor()[0]) for dots in axes.collections}) == 10
     plt.close(axes.figure)

@@ -20,7 +20,7 @@ from vaelib.binarization import freeze
 from vaelib.course import results
 from vaelib.data import loading
 from vaelib.elbo import elbo
-from vaelib.evaluation import score
+from vaelib.evaluation import estimate
 from vaelib.objectives import Weighted
 from vaelib.schedule import WarmUp
 
@@ -89,7 +89,7 @@ class TestJudge:
         path = checkpoint.save(model, tmp_path / "model.safetensors")
         images = freeze(pixels, Generator().manual_seed(1))
         found = judging.judge(str(path), images, samples=50)
-        expected = score(model, images, protocol="static", samples=50)
+        expected = estimate(model, images, protocol="static", samples=50)
         assert found["negative_log_likelihood"] == -expected.log_evidence.mean().item()
         assert found["negative_elbo"] == -expected.elbo.mean().item()
         assert (found["images"], found["samples"]) == (60, 50)
@@ -318,7 +318,7 @@ class TestTuning:
     def test_trains_on_some_images_and_scores_on_others(self, recipe, pixels, monkeypatch):
         monkeypatch.setattr(tuning, "TRAINING", 40)
         seen = {}
-        fit_model, scored = tuning.fit_model, tuning.score
+        fit_model, scored = tuning.fit_model, tuning.estimate
 
         def fit(recipe, model, images, generator):
             seen["training"] = images
@@ -329,7 +329,7 @@ class TestTuning:
             return scored(model, images, **settings)
 
         monkeypatch.setattr(tuning, "fit_model", fit)
-        monkeypatch.setattr(tuning, "score", judge)
+        monkeypatch.setattr(tuning, "estimate", judge)
         found = tuning.validate(recipe, pixels)
         assert torch.equal(seen["training"], pixels[:40])
         assert torch.equal(seen["validation"], freeze(pixels[40:], Generator().manual_seed(0)))

@@ -39,8 +39,8 @@ def test_images_are_taken_in_every_unambiguous_form(way, pixels):
     assert torch.equal(history.train.bound, expected.train.bound)
     assert torch.equal(history.test.bound, expected.test.bound)
     assert history.state.settings["images"] == expected.state.settings["images"]
-    found = evaluation.score(model, given, protocol="dynamic", samples=2)
-    exact = evaluation.score(model, pixels, protocol="dynamic", samples=2)
+    found = evaluation.estimate(model, given, protocol="dynamic", samples=2)
+    exact = evaluation.estimate(model, pixels, protocol="dynamic", samples=2)
     assert torch.equal(found.log_evidence, exact.log_evidence)
 
 

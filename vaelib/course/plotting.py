@@ -200,7 +200,7 @@ def plot_history(
     return axes
 
 
-def scatter_codes(
+def scatter_latents(
     codes: Float[Tensor, "image 2"],
     labels: Tensor,
     *,
@@ -232,7 +232,7 @@ def draw_architecture(pixels: int = 784, hidden: int = 500, latent: int = 5) -> 
         corners = [(left, height[a]), (right, height[b]), (right, -height[b]), (left, -height[a])]
         axes.add_patch(Polygon(corners, color=colour, alpha=0.22, lw=0))
         axes.text((left + right) / 2, 0, text, ha="center", va="center")
-    names = ("image x", "hidden", "μ, log σ", "code z", "hidden", "image's coins")
+    names = ("image x", "hidden", "μ, log σ", "latent z", "hidden", "π of each pixel")
     for (x, size), name in zip(layers, names, strict=True):
         colour = BLUE if x < 3.5 else ORANGE
         axes.plot([x, x], [-height[size], height[size]], color=colour, lw=4)

@@ -181,7 +181,7 @@ TWO_PILES = Exercise(
         for $a$ = `first` and $b$ = `second`. Its logarithm without leaving the logarithms:
         $n e^a = e^{a+\log n}$, and `logaddexp` adds two such numbers with the larger one taken out.
         With $n = m$ the counts cancel to $-\log 2$, but a last chunk is rarely a full one.
-        `evaluation.score` keeps the logarithm of the *sum* and subtracts $\log k$ once at the end,
+        `evaluation.estimate` keeps the logarithm of the *sum* and subtracts $\log k$ once,
         which is the same with one logarithm less per chunk.""",
     probes=[(_first, 3, _second, 5), (_second[1:].double(), 200, _first[1:].double(), 50)],
     given="""
@@ -237,7 +237,7 @@ TWO_PILES = Exercise(
         - n·e^a is e^(a + log n).
         - torch.logaddexp(a, b) is log(e^a + e^b), computed stably.""",
     fact="""So an estimate can go on growing, chunk after chunk, in the memory of one chunk:
-        `evaluation.score` takes its 5,000 codes like this.""",
+        `evaluation.estimate` takes its 5,000 codes like this.""",
 )
 
 ONE_DIMENSION = Exercise(
