@@ -39,6 +39,9 @@ ifneq ($(VAELIB_DATA),)
 export VAELIB_DATA := $(or $(shell cd "$(VAELIB_DATA)" 2>/dev/null && pwd),$(VAELIB_DATA))
 endif
 
+# A console may lack a letter of what is printed, such as −; then its number is printed.
+export PYTHONIOENCODING ?= :backslashreplace
+
 .DEFAULT_GOAL := help
 .PHONY: help run quick test offline all lint unit notebooks lab refresh html workshop links measure bench clean renew
 

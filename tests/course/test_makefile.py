@@ -3,13 +3,15 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 HOME = Path(__file__).parents[2]
 STUB = """#!/bin/sh
-printf '%s|' "$(basename "$0")" "$PYTHONPATH" "$XDG_CACHE_HOME" "$VAELIB_DATA" "$@" >>"{log}"
+set -- "$(basename "$0")" "$PYTHONPATH" "$XDG_CACHE_HOME" "$VAELIB_DATA" "$PYTHONIOENCODING" "$@"
+printf '%s|' "$@" >>"{log}"
 echo >>"{log}"
 """
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
@@ -39,7 +41,7 @@ def course(request, tmp_path):
 
 
 def run(course, target, **settings):
-    """The commands that `make target` runs, each a list: name, three variables, arguments."""
+    """The commands that `make target` runs, each a list: name, four variables, arguments."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MAKEFLAGS")}
     done = subprocess.run(
         ["make", target],
@@ -80,7 +82,7 @@ def test_it_runs_its_commands(course, target):
         return
     commands = run(course, target)
     assert all(command[0] in ("python", "ruff") for command in commands)
-    named = [argument for command in commands for argument in command[4:]]
+    named = [argument for command in commands for argument in command[5:]]
     for argument in named:
         if argument.endswith(".ipynb"):
             assert (course / argument).is_file()
@@ -89,11 +91,24 @@ def test_it_runs_its_commands(course, target):
 def test_offline_forbids_the_network_and_has_a_cache_of_its_own(course):
     (course / "build" / "offline").mkdir(parents=True)
     model, tests = run(course, "offline")
-    for _, path, cache, data, *_ in (model, tests):
+    for _, path, cache, data, _, *_ in (model, tests):
         assert Path(path) == course / "tools" / "offline"
         assert Path(cache) == course / "build" / "offline"
         assert data == ""
     assert "notebooks/01_one.ipynb" in tests
+
+
+def test_a_console_without_a_letter_gets_its_number(course):
+    assert {command[4] for command in run(course, "bench")} == {":backslashreplace"}
+    done = subprocess.run(
+        [sys.executable, "-c", r"print('\u2212ELBO')"],
+        env=os.environ
+        | {"PYTHONIOENCODING": ":backslashreplace", "LC_ALL": "C", "PYTHONUTF8": "0"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.stdout.strip() in (r"\u2212ELBO", "\u2212ELBO"), done.stderr
 
 
 def test_a_folder_of_data_with_spaces_is_found_from_anywhere(course):
