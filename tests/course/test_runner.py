@@ -299,7 +299,11 @@ def nbval(tmp_path_factory):
     for name, sources in PLANTED.items():
         write_notebook(folder / f"{name}.ipynb", *sources, output=OUTPUTS.get(name))
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=2", "-p", "no:cacheprovider"]
-    options += ["-p", "conftest"]  # ours, which pytest finds by itself for notebooks of the course
+    options += [
+        f"--rootdir={HOME}",
+        "-p",
+        "conftest",
+    ]  # ours, which pytest finds by itself for notebooks of the course
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder)],
         cwd=HOME,
