@@ -62,7 +62,7 @@ def dynamic(pixels: Bytes, generator: Generator | None = None) -> Floats:
     Salakhutdinov 2016 (IWAE), section 5.
     """
     _check_bytes(pixels)
-    noise = byte_noise(pixels.shape, checked_generator(generator), pixels.device)
+    noise = byte_noise(pixels.shape, generator, pixels.device)
     return pixels.float().gt_(noise.float())  # in place: bools would cost more than the noise
 
 
@@ -74,6 +74,7 @@ def byte_noise(
     On a CPU eight are cut from each random word, and words with a 255 in them left out: less
     work than `torch.randint`, which draws a word for each byte.
     """
+    checked_generator(generator)
     if torch.device(device).type != "cpu":
         return torch.randint(255, shape, dtype=torch.uint8, generator=generator, device=device)
     count = math.prod(shape)
@@ -119,7 +120,7 @@ LEAST_INK = {threshold: 128, dynamic: 17, static: 17, intensity: 17}  # what ima
 
 def protocol_named(protocol: str | Protocol) -> Protocol:
     """The protocol with this name, or the function itself. Raises ValueError for other names."""
-    if not isinstance(protocol, str):
+    if callable(protocol):
         return protocol
     if protocol not in PROTOCOLS:
         raise ValueError(f"no protocol is called {protocol!r}; there is {', '.join(PROTOCOLS)}")

@@ -2,7 +2,7 @@
 
 PyTorch's threads wait for each other by spinning, for some milliseconds. While another program
 needs the core on which they spin, an epoch takes ten times as long. So `import vaelib` sets how
-long they may spin. The runtimes of OpenMP read that when torch is imported, so vaelib comes first.
+long they may spin. OpenMP reads that when torch is imported, so import vaelib before torch.
 """
 
 from __future__ import annotations  # the doctor must run on a Python that is too old
@@ -12,14 +12,12 @@ import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
-WAITING = {  # turns of a loop for GNU's runtime, milliseconds for LLVM's and Intel's
-    "GOMP_SPINCOUNT": "1000",
-    "KMP_BLOCKTIME": "0",
-}
+# Turns of a loop, for GNU's runtime of OpenMP; milliseconds, for LLVM's and Intel's.
+WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 
 
 def wait_calmly(environment: MutableMapping[str, str]) -> None:
-    """Set how long threads spin, unless the user has said something about it."""
+    """Set how long threads spin, unless one of these variables is set already."""
     if not environment.keys() & {*WAITING, "OMP_WAIT_POLICY"}:
         environment.update(WAITING)
 
@@ -34,13 +32,19 @@ def cores() -> int:
 def quota(root: Path = Path("/")) -> float:
     """The CPU time that Linux allows this process's control groups, in cores; else infinity.
 
-    A group's own limit counts, and those of the groups around it, in version 1 and 2.
+    A group's own limit counts, and those of the groups around it, in version 1 and 2. What cannot
+    be read is no limit.
     """
-    return min(_limits(root), default=math.inf)
+    try:
+        return min(_limits(root), default=math.inf)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
 
 
 def _limits(root: Path) -> Iterator[float]:
     for line in _words(root / "proc/self/cgroup", "\n"):
+        if line.count(":") < 2:
+            continue
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue

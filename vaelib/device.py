@@ -1,5 +1,6 @@
 """Where the arithmetic happens: on the CPU, or on an accelerator that runs behind the host."""
 
+import operator
 import os
 
 import torch
@@ -29,7 +30,10 @@ def checked_generator(generator: object) -> Generator | None:
     """`generator`, if it is one or None; a seed, which is neither, raises TypeError."""
     if generator is None or isinstance(generator, torch.Generator):
         return generator
-    seed = generator if isinstance(generator, int) and not isinstance(generator, bool) else 0
+    try:
+        seed = 0 if isinstance(generator, bool) else operator.index(generator)
+    except TypeError:
+        seed = 0
     raise TypeError(
         f"expected a random generator or None, got {generator!r}. Make a generator from a seed "
         f"with torch.Generator().manual_seed({seed})"

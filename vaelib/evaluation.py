@@ -1,6 +1,5 @@
 """How good a trained model is: its ELBO, log p(x) itself, and where its nats go."""
 
-import copy
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +12,7 @@ from torch import Generator, Tensor
 from vaelib.binarization import LEAST_INK, Protocol, dynamic, protocol_named, threshold
 from vaelib.data.rows import Images, check_ink, rows_of
 from vaelib.decoder import Bernoulli
-from vaelib.device import (
-    checked_generator,
-    generator_on,
-    keep_freed_memory,
-    standard_normal,
-    without_autocast,
-)
+from vaelib.device import checked_generator, generator_on, keep_freed_memory, standard_normal
 from vaelib.elbo import ElboTerms, log_mean_exp
 from vaelib.encoder import Gaussian, check_rows, in_float32
 from vaelib.vae import LatentModel, Likelihood, evaluating
@@ -44,7 +37,8 @@ def evaluate(
     Weights that are narrower than float32 are evaluated in float32, and autocast has no effect.
     Raises what `checked_rows` raises.
     """
-    rows, binarize, parts = checked_rows(model, images, protocol), protocol_named(protocol), []
+    rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
+    batch_size, parts = _count(batch_size, "image"), []
     keep_freed_memory()
     with measuring(model) as model:
         like = next(model.parameters())
@@ -128,9 +122,8 @@ def draw_log_weights(
     with measuring(model) as model:
         guided = Guided(model, posterior or model.posterior(image, []))
         for some in weights.split(at_once):
-            noise = standard_normal(
-                len(some), len(image), model.latent, like=image, generator=generator
-            )
+            shape = len(some), len(image), model.latent
+            noise = standard_normal(*shape, like=image, generator=generator)
             some.copy_(guided.sampled_terms(image, noise).bound)
     return weights
 
@@ -173,6 +166,7 @@ def active_units(
     return mean.var(0) > threshold
 
 
+@torch.inference_mode(mode=False)
 @torch.enable_grad()
 def fit_posterior(
     model: LatentModel,
@@ -192,7 +186,7 @@ def fit_posterior(
     for fewer than one step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
-    _some_likelihood(model).check(image := in_float32(image))
+    _some_likelihood(model).check(image := in_float32(image).clone())
     mean, log_std = (in_float32(value.detach()).clone().requires_grad_() for value in start)
     generator = generator_on(mean.device, generator)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
@@ -209,13 +203,15 @@ def fit_posterior(
 
 
 def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -> Tensor:
-    """`images` as rows of bytes that the protocol makes outcomes of the model's likelihood.
+    """The images as rows of bytes, once it is clear that model and protocol can work on them.
 
-    Raises TypeError for what `rows_of` does not take, and unless the protocol returns tensors of
-    their shape; ValueError for another size, an unknown protocol, bytes that end far below 255,
-    and pixels that the likelihood refuses. A protocol of your own is tried on every image first,
-    with noise of its own.
+    Raises TypeError for what `rows_of` does not take, and if the protocol returns anything but a
+    tensor of the images' shape; ValueError for another size, an unknown protocol, bytes that end
+    far below 255, and pixels that the likelihood refuses. A protocol of your own is tried on every
+    image first, with noise of its own.
     """
+    if not hasattr(model, "pixels"):
+        raise TypeError(f"expected a model such as vaelib.vae.dense() gives, got {model!r:.60}")
     binarize, images = protocol_named(protocol), rows_of(images)
     check_rows("images", images, model.pixels)
     check_ink(images, LEAST_INK.get(binarize, 0))
@@ -233,17 +229,32 @@ def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -
     return images
 
 
-def in_full_precision(model: LatentModel) -> LatentModel:
-    """`model` itself, or a copy in float32 if its weights are narrower: sums of nats need that."""
-    narrow = next(model.parameters()).dtype.itemsize < 4
-    return copy.deepcopy(model).float() if narrow else model
+@contextmanager
+def in_full_precision(model: LatentModel) -> Iterator[None]:
+    """Let weights that are narrower than float32 be float32 for a while.
+
+    Sums over hundreds of pixels lose whole nats in 16 bits.
+    """
+    values = [value for value in (*model.parameters(), *model.buffers()) if is_narrow(value)]
+    before = [value.data for value in values]
+    try:
+        for value in values:
+            value.data = value.data.float()
+        yield
+    finally:
+        for value, data in zip(values, before, strict=True):
+            value.data = data
+
+
+def is_narrow(value: Tensor) -> bool:
+    """Whether a tensor's type is narrower than float32, such as bfloat16."""
+    return value.is_floating_point() and value.dtype.itemsize < 4
 
 
 @contextmanager
 def measuring(model: LatentModel) -> Iterator[LatentModel]:
-    """`in_full_precision(model)`, in evaluation mode and without autocast."""
-    model = in_full_precision(model)
-    with evaluating(model), without_autocast(next(model.parameters()).device):
+    """The model as it is measured: `in_full_precision`, and `evaluating`."""
+    with in_full_precision(model), evaluating(model):
         yield model
 
 

@@ -36,10 +36,12 @@ class Guard:
         return self
 
     def __exit__(self, kind: type | None, *error: object) -> None:
-        """If the first step was cut short in the middle, let the model count as trained."""
-        values = self.run.model.state_dict().values()
-        if kind and not self.run.step and not all(map(torch.equal, values, self._kept)):
-            self.run.model.trained_steps = 1
+        """If the first step failed after it had changed a weight, mark the model as trained."""
+        if kind and not self.run.step:
+            before = dict(zip(self.run.model.state_dict(), self._kept, strict=True))
+            for name, value in self.run.model.named_parameters():
+                if not torch.allclose(value, before[name], rtol=0, atol=0, equal_nan=True):
+                    self.run.model.trained_steps = 1
 
     @torch.no_grad()
     def check(self, loss: Tensor, terms: ElboTerms, image: Tensor, noise: Tensor) -> None:

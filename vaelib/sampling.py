@@ -27,7 +27,7 @@ def decode(
     Raises ValueError if latents are not (batch, latent).
     """
     with evaluating(model):
-        return model.decode(latent).mean
+        return model.decode(latent.to(next(model.parameters()).dtype)).mean
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def sample(
 ) -> Samples:
     """Images from latents, as `decode`, whose pixels `noise` ~ Uniform[0, 1) draws."""
     with evaluating(model):
-        likelihood = model.decode(latent)
+        likelihood = model.decode(latent.to(next(model.parameters()).dtype))
     return Samples(latent, likelihood.mean, likelihood.draw(noise))
 
 
@@ -62,6 +62,7 @@ def reconstruct(
     model: LatentModel, image: Float[Tensor, "batch pixel"], *, generator: Generator | None = None
 ) -> Samples:
     """Each image encoded and decoded again: z ~ q(z|x), then pixels drawn from p(x|z)."""
+    image = image.to(next(model.parameters()).dtype)
     generator = generator_on(image.device, generator)
     noise = standard_normal(len(image), model.latent, like=image, generator=generator)
     with evaluating(model):
@@ -71,5 +72,5 @@ def reconstruct(
 
 
 def _uniform(count: int, pixels: int, generator: Generator) -> Tensor:
-    settings = dict(generator=generator, device=generator.device, dtype=torch.float32)
-    return torch.rand(count, pixels, **settings)
+    device, dtype = generator.device, torch.float32
+    return torch.rand(count, pixels, generator=generator, device=device, dtype=dtype)

@@ -19,7 +19,7 @@ from vaelib.data.rows import Images
 from vaelib.device import generator_on, keep_freed_memory, standard_normal, without_autocast
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.encoder import in_float32
-from vaelib.evaluation import checked_rows, in_full_precision, mean_terms
+from vaelib.evaluation import checked_rows, in_full_precision, is_narrow, mean_terms
 from vaelib.guard import Guard, interruptible
 from vaelib.objectives import Objective, at
 from vaelib.run import History, Run, read_state
@@ -64,15 +64,16 @@ def train(
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
     `watch` gets a `Report` after every step. The run takes place where the model is, such as after
     `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. It is
-    computed in the type of the model's weights, whatever autocast says. If that is narrower than
-    float32, what is reported is measured by a copy of the model in float32.
+    computed in the type of the model's weights, whatever autocast says. A bfloat16 or float16
+    model trains in its own type; what is reported is computed again in float32.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
     that says how to go on. `save_to` names a file that gets the run's state after every epoch.
     `resume`, a history or such a file, goes on to `epochs` in all, bit for bit as if the run had
-    never stopped; where it is `save_to` and there is no file yet, the run begins. The settings are
-    compared, of functions only the names. (Dropout draws from the global generator: not repeated.)
+    never stopped. If `resume` and `save_to` name one file that does not exist yet, a new run
+    starts. Resuming checks that the settings are the same; it compares functions by name only.
+    (Dropout draws from the global generator: it is not repeated.)
 
     Raises what `vaelib.evaluation.checked_rows` raises; ValueError for a setting outside its
     range, a model that has been trained, a `save_to` that exists, and a run that was begun with
@@ -161,11 +162,11 @@ def train(
 def _exact(
     terms: ElboTerms, objective: Objective, model: LatentModel, image: Tensor, noise: Tensor
 ) -> ElboTerms:
-    """`terms`, or for a model that is narrower than float32, those of its weights in float32."""
-    exact = in_full_precision(model)
-    if exact is model:
+    """`terms`, or for weights that are narrower than float32, what they give in float32."""
+    if not is_narrow(next(model.parameters())):
         return terms
-    return objective(exact, in_float32(image), in_float32(noise))
+    with in_full_precision(model):
+        return objective(model, in_float32(image), in_float32(noise))
 
 
 def _described(setting: object) -> str:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from vaelib.binarization import check_alike
 from vaelib.decoder import Bernoulli, ConvDecoder, Decoder
+from vaelib.device import without_autocast
 from vaelib.elbo import ElboTerms, kl, log_ratio
 from vaelib.encoder import ConvEncoder, Encoder, Gaussian, check_images, check_rows, reparameterize
 
@@ -151,11 +152,15 @@ class VAE(LatentModel):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode (dropout off, batch statistics fixed) for a while."""
+    """Put a model into evaluation mode for a while: no dropout, batch statistics fixed.
+
+    Autocast has no effect meanwhile.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        yield
+        with without_autocast(next(model.parameters()).device):
+            yield
     finally:
         for module, training in modes:
             module.training = training

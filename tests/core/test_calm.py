@@ -137,6 +137,20 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/self/cgroup": ""},
+        {"proc/self/cgroup": "nonsense\n"},
+        {"proc/self/cgroup": "0::/\n", f"{GROUPS}/cpu.max": "50000 0\n"},
+        {"proc/self/cgroup": "0::/\n", f"{GROUPS}/cpu.max": "50000 often\n"},
+        {"proc/self/cgroup": "0::/\n", f"{GROUPS}/cpu.max": "50000\n"},
+    ],
+)
+def test_what_cannot_be_read_is_no_limit(files, tmp_path):
+    assert calm.quota(write(tmp_path, files)) == float("inf")
+
+
 class TestQuota:
     @pytest.mark.parametrize("name", CASES)
     def test_it_is_the_least_of_the_groups(self, name, tmp_path):

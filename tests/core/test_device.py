@@ -47,7 +47,14 @@ USES = {
 @pytest.mark.usefixtures("as_users_run")
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_a_seed_is_no_generator(use, pixels):
-    for given, seed in ((0, 0), (42, 42), (False, 0), (np.random.default_rng(1), 0), ("7", 0)):
+    for given, seed in (
+        (0, 0),
+        (42, 42),
+        (False, 0),
+        (np.random.default_rng(1), 0),
+        ("7", 0),
+        (np.int64(7), 7),
+    ):
         said = rf"generator or None, got .*\. Make .* torch\.Generator\(\)\.manual_seed\({seed}\)"
         with pytest.raises(TypeError, match=said):
             use(pixels[:3], given)

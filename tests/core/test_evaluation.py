@@ -470,3 +470,6 @@ def test_half_precision_models_are_scored_in_single(pixels):
     image, fit = threshold(pixels[:3]), {"steps": 3, "generator": torch.Generator()}
     q = half.encoder(image.half())
     assert fit_posterior(half, image.half(), q, **fit).mean.dtype == torch.float32
+    with torch.inference_mode():
+        q = model.encoder(image)
+        assert fit_posterior(model, image, q, **fit).mean.isfinite().all()

@@ -470,6 +470,22 @@ class TestTwice:
         train(model, pixels, epochs=1, generator=generator)
         assert not torch.equal(weights(model), before)
 
+    @pytest.mark.parametrize("spoil", ["batch statistics", "a weight that is no number"])
+    def test_nor_one_of_a_model_that_a_failed_step_has_left_alone(self, pixels, spoil):
+        model, generator = small()
+        if spoil == "batch statistics":
+            model.encoder.hidden.append(torch.nn.BatchNorm1d(20))
+        else:
+            model.decoder.logits.bias.data[3] = torch.nan
+
+        def objective(model, image, noise):
+            elbo(model, image, noise)
+            raise torch.OutOfMemoryError("no memory left")
+
+        with pytest.raises(torch.OutOfMemoryError):
+            train(model, pixels, objective=objective, generator=generator)
+        assert model.trained_steps == 0
+
     @pytest.mark.parametrize("surroundings", [torch.no_grad, torch.inference_mode])
     def test_a_surrounding_without_gradients_changes_nothing(self, pixels, surroundings):
         model, generator = small()

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from vaelib import sampling, vae
+from vaelib.binarization import threshold
 from vaelib.encoder import reparameterize
 
 
@@ -53,3 +54,19 @@ class TestErrors:
     def test_latent_of_the_wrong_size(self, model):
         with pytest.raises(ValueError, match=r"latents of shape \(batch, 5\)"):
             sampling.decode(model, torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_images_and_latents_of_another_type_than_the_weights(dtype, pixels, generator):
+    model, image = vae.dense(hidden=20, generator=generator).to(dtype), threshold(pixels[:3])
+    assert sampling.reconstruct(model, image, generator=generator).mean.shape == (3, 784)
+    assert sampling.decode(model, torch.zeros(2, 5)).dtype == dtype
+    assert sampling.sample(model, torch.zeros(2, 5), torch.rand(2, 784)).image.dtype == dtype
+
+
+def test_autocast_does_not_change_a_sample(generator):
+    model = vae.dense(hidden=20, generator=generator)
+    plain = sampling.sample_prior(model, 4, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = sampling.sample_prior(model, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(plain.mean, cast.mean)

@@ -263,7 +263,7 @@ def test_what_is_reported_is_what_the_weights_give_in_float32(name, digits):
 
     def objective(network, image, noise):
         """The ELBO; for each batch also what a twin in float32 makes of it."""
-        if network is model:
+        if image.dtype == dtype:
             with torch.no_grad(), torch.autocast("cpu", enabled=False):
                 terms = elbo(copy.deepcopy(model).float(), image.float(), noise.float())
             measured.append(terms.bound.mean().item())
@@ -285,6 +285,23 @@ def test_what_is_reported_is_what_the_weights_give_in_float32(name, digits):
     exact = estimate(twin, digits[:100], protocol="threshold", samples=9)
     assert abs(scored.log_evidence.mean() - exact.log_evidence.mean()) < 0.01
     assert exact.elbo.mean() > -450, "it has learnt"
+
+
+def test_a_narrow_model_need_not_be_copied(digits):
+    """One that keeps a result, or whose likelihood is a closure over the model itself."""
+
+    class Keeping(vae.VAE):
+        def posterior(self, image, above):
+            self.last = super().posterior(image, above)
+            return self.last
+
+    model = Keeping(*small()[0].children())
+    model.likelihood = lambda latents: vae.Bernoulli(model.decoder(*latents))
+    model.bfloat16()
+    history = train(model, digits[:200], epochs=1, test_images=digits[:100])
+    assert all(value.dtype == torch.bfloat16 for value in model.parameters())
+    exact = mean_terms(copy.deepcopy(vae.VAE(model.encoder, model.decoder)).float(), digits[:100])
+    assert abs(history.test.bound[-1] - exact.bound) < 0.01
 
 
 def test_autocast_does_not_change_the_run(pixels):
@@ -613,6 +630,16 @@ class TestErrors:
         model, generator = small()
         binary = threshold(pixels).to(torch.uint8) * 255
         train(model, binary, epochs=1, protocol=lambda x, g: intensity(x), generator=generator)
+
+    def test_what_is_no_model_or_no_protocol(self, pixels):
+        with pytest.raises(
+            TypeError, match=r"a model such as vaelib\.vae\.dense\(\) gives, got Lin"
+        ):
+            train(torch.nn.Linear(784, 5), pixels)
+        with pytest.raises(ValueError, match="no protocol is called None"):
+            evaluate(small()[0], pixels, protocol=None)
+        with pytest.raises(ValueError, match="at least 1 image, got 0"):
+            evaluate(small()[0], pixels, batch_size=0)
 
     @pytest.mark.parametrize("shape", [(0, 784), (3, 783), (3, 27, 28), (3, 28, 28, 3), (784,)])
     def test_images_of_another_shape(self, shape):

@@ -10,6 +10,7 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from vaelib import data
 from vaelib.course import plotting
 
 mpl.use("agg")
@@ -113,6 +114,18 @@ class TestIntensities:
             with pytest.raises(ValueError, match=said):
                 draw(wrong)
         assert not list(tmp_path.iterdir())
+
+    def test_images_with_side_lengths_or_upside_down(self, generator):
+        images = torch.rand(3, 5, 7, generator=generator)
+        flat = plotting.montage(images.flatten(1), shape=(5, 7))
+        assert np.array_equal(plotting.montage(images), flat)
+        assert np.array_equal(plotting.montage(images.numpy()[::-1])[:, :7], images[2].numpy())
+
+    def test_what_holds_images_is_told_apart_from_them(self, pixels):
+        with pytest.raises(TypeError, match=r"got Dataset: give its \.images"):
+            plotting.show_images(data.Dataset(pixels, pixels[:, 0], "own"))
+        with pytest.raises(TypeError, match="got list"):
+            plotting.show_images([[0.0, 1.0]])
 
     def test_latents_and_curves_of_a_narrow_type(self, generator):
         codes = torch.randn(20, 2, generator=generator).bfloat16()

@@ -345,3 +345,13 @@ def test_the_package_runs_as_a_command(root, monkeypatch, capsys):
         runpy.run_path(command_line.__file__, run_name="__main__")
     assert caught.value.code == 1
     assert f"mnist          {root}\n" in capsys.readouterr().out
+
+
+def test_an_empty_name_is_no_folder(fresh, tmp_path, monkeypatch, capsys):
+    """As an unset variable of a shell gives it: the files would go wherever one stands."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        command_line.main(["data", "prefetch", "glyphs", "--root", ""])
+    assert "expected a folder, got an empty name" in capsys.readouterr().err
+    monkeypatch.setenv("VAELIB_DATA", " ")
+    assert store.own_folder() is None

@@ -677,3 +677,22 @@ class TestIdx:
         path = folder / self.FOUR[0]
         path.write_bytes(damage(path.read_bytes()))
         refused(folder, folder, words)
+
+
+def test_a_folder_that_only_wraps_another_is_refused(tmp_path, noise):
+    """As some archives unpack: its class and its splits would be lost without a word."""
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        for number in range(3):
+            draw(tmp_path / "wrap" / "dataset" / name / f"{number}.png", noise[number])
+    refused(tmp_path / "wrap", "a single folder", tmp_path / "wrap" / "dataset")
+    assert load(tmp_path / "wrap" / "dataset", "test").labels.tolist() == [0, 0, 0, 1, 1, 1]
+    for number in range(12):
+        draw(tmp_path / "one class" / "a" / f"{number}.png", noise[number])
+    assert len(load(tmp_path / "one class", "test").images) == 1
+
+
+def test_splits_by_another_name_are_refused(tmp_path, noise):
+    for name in ("training", "testing"):
+        for number in range(12):
+            draw(tmp_path / name / f"{number}.png", noise[number])
+    refused(tmp_path, "has the folder testing; call the two splits train and test")

@@ -61,13 +61,19 @@ class Bytes(VisionDataset):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda x: x.float() / 255, r"got torch.float32.*\(255 \* images\)\.round\(\)\.to\("),
-        (lambda x: x.numpy() / 255, r"got a NumPy array of float64\..*\.astype\(np\.uint8\)"),
-        (lambda x: x.long(), "got torch.int64"),
-        (lambda x: DataLoader(TensorDataset(x)), r"DataLoader\. .* all images: torch\.stack"),
+        (lambda x: x.float() / 255, r"got torch.float32.* by \(255 \* images\)\.round\(\)\.to\("),
+        (lambda x: x.numpy() / 255, r"got a NumPy array of float64\..*\.astype\(\"uint8\"\)"),
+        (lambda x: x.long(), r"got torch.int64.* by images\.to\(torch\.uint8\)"),
+        (lambda x: x.float(), r"by images\.round\(\)\.to\(torch\.uint8\)"),
+        (lambda x: x.numpy().astype(int), r"int64.* by images\.astype\(\"uint8\"\)"),
+        (lambda x: x.numpy() / 100 - 1, r"Their values go from -1 to 1.55; scale them"),
+        (lambda x: x.float() / 0, "Give bytes"),
+        (lambda x: small(), "The model comes first, then the images"),
+        (lambda x: DataLoader(TensorDataset(x)), r"DataLoader\. .* at once: torch\.stack"),
         (lambda x: TensorDataset(x), r"TensorDataset\. Give all images at once: torch\.stack"),
         (lambda x: Bytes(x), r"Bytes\. .* in \.data, of shape \(60, 28, 28\)"),
         (lambda x: list(x), r"got list\. .*torch\.stack\(images\)"),
+        (lambda x: Bytes(x.float()), r"Bytes\. Give all images at once"),
         (lambda x: "pictures", r"got str\. Load them first: vaelib\.data\.load"),
         (lambda x: None, r"got NoneType\."),
     ],
@@ -84,9 +90,11 @@ def test_the_advice_works(pixels):
     images, np_images = pixels.float() / 255, pixels.numpy() / 255
     assert torch.equal((255 * images).round().to(torch.uint8), pixels)
     assert torch.equal(rows_of((255 * np_images).round().astype(np.uint8)), pixels)
-    dataset = TensorDataset(images, torch.zeros(60))
-    stacked = torch.stack([(255 * image).round().to(torch.uint8) for image, label in dataset])
-    assert torch.equal(rows_of(stacked), pixels)
+    for given in (images, pixels):
+        dataset = TensorDataset(given, torch.zeros(60))
+        stacked = torch.stack([image for image, label in dataset])
+        assert torch.equal(stacked, given)
+    assert torch.equal(rows_of(pixels.float().round().to(torch.uint8)), pixels)
     dim = pixels // 16
     most = dim.max().item()
     scaled = (dim * (255 / most)).round().to(torch.uint8)

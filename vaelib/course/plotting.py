@@ -71,14 +71,20 @@ def intensities(images: Images) -> Float[Tensor, "*shape"]:
 
     Bytes are divided by 255, unless they are 0 and 1 only. Raises ValueError for other values.
     """
-    images = torch.as_tensor(images).detach().cpu()
+    if not isinstance(images, Tensor | np.ndarray):
+        kind, has = type(images).__name__, getattr(images, "_fields", ())
+        part = next((f": give its .{name}" for name in ("images", "mean") if name in has), "")
+        raise TypeError(f"expected images as a tensor or NumPy array, got {kind}{part}")
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(np.require(images, requirements=("C", "W")))
+    images = images.detach().cpu()
     is_bytes = images.dtype == torch.uint8 and images.numel() and images.max() > 1
     values = images.float() / 255 if is_bytes else images.float()
     if not ((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all():
         raise ValueError(
             "expected images of intensities from 0 (paper) to 1 (ink), got values from "
             f"{values.min():.4g} to {values.max():.4g}. If they end at 255, divide them by 255; if "
-            "they are a decoder's logits, draw logits.sigmoid()"
+            "they are a decoder's logits, draw logits.sigmoid(); nan is not a number at all"
         )
     return values
 
@@ -95,6 +101,9 @@ def montage(
     `shape` is the height and width of each image; without it they are square. Raises ValueError
     unless there are an image and a column, and as `image_shape` and `intensities` do.
     """
+    images = intensities(images)
+    if images.ndim > 2:
+        shape, images = shape or tuple(images.shape[-2:]), images.flatten(1)
     if images.ndim != 2 or not len(images) or columns < 1:
         raise ValueError(
             f"expected images of shape (image, pixel) and at least one column, "
@@ -105,7 +114,7 @@ def montage(
     rows = -(-len(images) // columns)
     down, across = high + margin, wide + margin
     sheet = np.zeros((rows * down - margin, columns * across - margin), np.float32)
-    for i, image in enumerate(intensities(images).numpy().reshape(-1, high, wide)):
+    for i, image in enumerate(images.numpy().reshape(-1, high, wide)):
         top, left = i // columns * down, i % columns * across
         sheet[top : top + high, left : left + wide] = image
     return sheet
@@ -173,8 +182,8 @@ def save_images(
     the height and width of each image; without it they are square.
     """
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
     sheet = montage(images, columns, shape=shape).repeat(3, 0).repeat(3, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
     plt.imsave(path, sheet, cmap="gray_r", vmin=0, vmax=1)
     return path
 

@@ -32,8 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         task.add_argument(
             "names", nargs="*", type=_dataset, metavar="NAME", help=f"one of {', '.join(NAMES)}"
         )
-        task.add_argument("--root", type=Path, metavar="DIR", help="the folder")
+        task.add_argument("--root", type=_folder, metavar="DIR", help="the folder")
         task.set_defaults(run=run)
+
+
+def _folder(name: str) -> Path:
+    if not name.strip():
+        raise argparse.ArgumentTypeError("expected a folder, got an empty name")
+    return Path(name)
 
 
 def _dataset(name: str) -> str:

@@ -143,6 +143,10 @@ def _is_size(size: object) -> bool:
 def _groups(folder: Path) -> dict[str, dict[str, list[Path]]]:
     """The pictures of each split (of "" if there are none), by their class."""
     inside = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    if other := {"training", "testing"} & set(inside):
+        raise DataError(
+            f"{folder} has the folder {inside[min(other)].name}; call the two splits train and test"
+        )
     own = [name for name in SPLITS if name in inside]
     if not own:
         return {"": _classes(folder)}
@@ -170,6 +174,13 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
         raise DataError(
             f"{folder} has no picture that Pillow can read ({ORDINARY}), nor IDX files such as "
             "train-images-idx3-ubyte. If the pictures' names have no ending, add it"
+        )
+    (only, *others) = classes
+    inner = {path.relative_to(folder / only).parts for path in classes[only]}
+    wraps = all(len(parts) > 1 for parts in inner) and len({parts[0] for parts in inner}) > 1
+    if only and not others and wraps:
+        raise DataError(
+            f"{folder} has a single folder, which has only folders. Name that: {folder / only}"
         )
     if "" in classes and len(classes) > 1:
         raise DataError(

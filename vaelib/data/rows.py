@@ -12,7 +12,6 @@ ACCEPTED = (
     "expected images as uint8 from 0 to 255: a tensor or NumPy array of shape (image, pixel) or "
     "(image, height, width), or what vaelib.data.load returns"
 )
-STACKED = "torch.stack([(255 * image).round().to(torch.uint8) for image, label in {}])"
 
 
 def rows_of(images: object) -> UInt8[Tensor, "image pixel"]:
@@ -25,20 +24,18 @@ def rows_of(images: object) -> UInt8[Tensor, "image pixel"]:
     found = images.images if isinstance(images, Dataset) else images
     if isinstance(found, np.ndarray) and found.dtype in (np.uint8, np.bool_):
         found = torch.from_numpy(np.require(found, requirements=("C", "W")))
+    if isinstance(found, Tensor) and found.dtype == torch.bool:
+        found = found.to(torch.uint8) * 255
+    if isinstance(found, Tensor | np.ndarray) and found.dtype != torch.uint8:
+        kind = "" if isinstance(found, Tensor) else "a NumPy array of "
+        raise TypeError(f"{ACCEPTED}; got {kind}{found.dtype}. {_in_bytes(found)}")
     if not isinstance(found, Tensor):
         raise TypeError(f"{ACCEPTED}; got {_kind(images)}. {_advice(images)}")
-    if found.dtype == torch.bool:
-        found = found.to(torch.uint8) * 255
-    if found.dtype != torch.uint8:
-        raise TypeError(
-            f"{ACCEPTED}; got {found.dtype}. If they are intensities from 0 to 1, give "
-            "(255 * images).round().to(torch.uint8). They are binarized later, batch by batch"
-        )
     return found.flatten(1) if found.ndim > 2 else found
 
 
 def check_ink(pixels: UInt8[Tensor, "*shape"], least: int = 17) -> None:
-    """Raise ValueError if the largest byte is neither 0 nor at least `least`, far below 255.
+    """Raise ValueError if the largest byte lies above 0 and below `least`.
 
     Such as binary images with bytes 0 and 1, or scikit-learn's digits, which end at 16: to a
     protocol that takes 255 for full ink they are as good as blank.
@@ -52,29 +49,44 @@ def check_ink(pixels: UInt8[Tensor, "*shape"], least: int = 17) -> None:
             f"{said} these are binary images with bytes 0 and 1. Multiply them by 255: images * 255"
         )
     raise ValueError(
-        f"{said} the largest one is {most}, so these images would be nearly blank. If {most} means "
-        f"full ink, scale them: (images * (255 / {most})).round().to(torch.uint8)"
+        f"{said} the largest one is {most}, so these images would be blank or nearly so. If {most} "
+        f"means full ink, scale them: (images * (255 / {most})).round().to(torch.uint8), or "
+        '.astype("uint8") at the end in NumPy'
     )
 
 
+def _in_bytes(images: Tensor | np.ndarray) -> str:
+    """The line that makes bytes of values of another type."""
+    cast = '.astype("uint8")' if isinstance(images, np.ndarray) else ".to(torch.uint8)"
+    values = torch.as_tensor(np.ascontiguousarray(images)) if "ast" in cast else images
+    if values.is_complex() or not values.numel() or not values.isfinite().all():
+        return "Give bytes"
+    low, high = values.min().item(), values.max().item()
+    if low < 0 or high > 255:
+        return f"Their values go from {low:.4g} to {high:.4g}; scale them to 0, paper, to 255, ink"
+    scaled = "(255 * images)" if high <= 1 else "images"
+    rounded = ".round()" if values.is_floating_point() else ""
+    return f"They go from {low:.4g} to {high:.4g}: convert them by {scaled}{rounded}{cast}"
+
+
 def _kind(images: object) -> str:
-    if isinstance(images, np.ndarray):
-        return f"a NumPy array of {images.dtype}"
     return f"{type(images).__module__}.{type(images).__name__}".removeprefix("builtins.")
 
 
 def _advice(images: object) -> str:
-    """How to make bytes of what was given."""
-    if isinstance(images, np.ndarray):
-        return "If they are intensities from 0 to 1, give (255 * images).round().astype(np.uint8)"
+    """How to make an array of what was given."""
+    stacked = "Give all images at once: torch.stack([image for image, label in {}])"
+    data = getattr(images, "data", None)
+    if isinstance(images, torch.nn.Module):
+        return "The model comes first, then the images"
     if isinstance(images, torch.utils.data.DataLoader):
-        return f"Batches are made here, so give all images: {STACKED.format('loader.dataset')}"
-    if isinstance(data := getattr(images, "data", None), Tensor | np.ndarray):
+        return "Batches are made here. " + stacked.format("loader.dataset")
+    if isinstance(data, Tensor | np.ndarray) and data.dtype in (torch.uint8, np.uint8):
         return f"This data set has its bytes in .data, of shape {tuple(data.shape)}: give that"
     if isinstance(images, torch.utils.data.Dataset):
-        return f"Give all images at once: {STACKED.format('dataset')}"
+        return stacked.format("dataset")
     if isinstance(images, list | tuple):
-        return "Join them into one: torch.stack(images), or np.stack(images) for NumPy arrays"
+        return "Join them into one: np.stack(images), or torch.stack(images) for tensors"
     if hasattr(images, "__fspath__") or isinstance(images, str):
         return "Load them first: vaelib.data.load(path, 'train')"
     return "np.asarray(images) converts many kinds of table and picture"

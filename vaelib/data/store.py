@@ -94,7 +94,7 @@ def _say_once(text: str) -> None:
 
 def own_folder() -> Path | None:
     """The folder that the environment variable VAELIB_DATA names, if it is set."""
-    folder = os.environ.get("VAELIB_DATA")
+    folder = os.environ.get("VAELIB_DATA", "").strip()
     return Path(os.path.expanduser(folder)).resolve() if folder else None
 
 
