@@ -164,14 +164,14 @@ def test_cells_that_train_ignore_their_output_and_meet_an_assertion(code):
     for i in training_cells:
         bare = "torch.equal" in code[i].source  # a bitwise comparison needs no band
         assert bare or "nbval-ignore-output" in code[i].metadata.get("tags", [])
-        assert checked_soon(code[i:]), code[i].source
+        assert checked_soon(code, i), code[i].source
 
 
-def checked_soon(code, within=3):
-    """Whether one of the next cells asserts, or a check cell does before the next exercise."""
-    if any(map(asserts, code[:within])):
+def checked_soon(code, i):
+    """Whether a cell near asserts, or a check cell does that comes before the next exercise."""
+    if any(map(asserts, code[max(0, i - 1) : i + 3])):
         return True
-    for cell in code:
+    for cell in code[i:]:
         if "exercises.check(" in cell.source:
             return False
         if "check" in cell.metadata.get("tags", []):
@@ -186,7 +186,7 @@ def asserts(cell):
 def test_a_cell_whose_output_is_not_compared_meets_an_assertion(code):
     for i, cell in enumerate(code):
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
-            assert checked_soon(code[max(0, i - 1) :], within=4), cell.source
+            assert checked_soon(code, i), cell.source
 
 
 def test_data_are_not_asked_for_by_name_so_that_a_room_without_network_gets_glyphs(code):
