@@ -18,8 +18,8 @@ def log_p(image, logits):
 def signs_by_a_loop(image, logits):
     totals = []
     for pixels, row in zip(image.tolist(), logits.tolist(), strict=True):
-        scores = [x * logit for x, logit in zip(pixels, row, strict=True)]
-        totals.append(sum(min(s, 0) - math.log1p(math.exp(-abs(s))) for s in scores))
+        signed = [x * logit for x, logit in zip(pixels, row, strict=True)]
+        totals.append(sum(min(s, 0) - math.log1p(math.exp(-abs(s))) for s in signed))
     return totals
 
 
@@ -41,8 +41,8 @@ def all_clamped(images, logits):
 RIGHT = {
     "most-likely-image": [
         torch.round,
-        lambda coins: coins.numpy() >= 0.5,
-        lambda coins: [[1 if p > 1 - p else 0 for p in row] for row in coins.tolist()],
+        lambda pi: pi.numpy() >= 0.5,
+        lambda pi: [[1 if p > 1 - p else 0 for p in row] for row in pi.tolist()],
     ],
     "pixels-of-signs": [
         signs_by_a_loop,
@@ -54,7 +54,7 @@ RIGHT = {
         -469,
         torch.tensor([196 * math.log(1 / (1 + math.exp(-1))) + 588 * math.log(0.5)]),
     ],
-    "every-image-under-every-code": [
+    "every-image-under-every-latent": [
         all_in_numpy,
         lambda images, logits: [[float(log_p(image, row)) for row in logits] for image in images],
         lambda images, logits: log_p(images[:, None], logits),
@@ -62,17 +62,17 @@ RIGHT = {
 }
 WRONG = {
     "most-likely-image": [
-        (lambda coins: 2 * coins.round() - 1, "under other names"),
-        (lambda coins: torch.sigmoid(coins) > 0.5, "already, not logits"),
+        (lambda pi: 2 * pi.round() - 1, "values are −1 and 1"),
+        (lambda pi: torch.sigmoid(pi) > 0.5, "already, not logits"),
     ],
     "pixels-of-signs": [
         (signs_clamped_between, "A clamp between 1e-07 and"),
-        (lambda s, logits: -torch.log(1 + torch.exp(-s * logits)).sum(1), "For mild logits"),
+        (lambda s, logits: -torch.log(1 + torch.exp(-s * logits)).sum(1), "For small logits"),
     ],
-    "lost-gradient": [(-16, "the picture's own eps"), (-13.1, "two thirds")],
-    "one-sigmoid-too-many": [(-320.1, "are swapped"), (-666, "learnt nothing")],
-    "every-image-under-every-code": [
-        (all_clamped, "A clamp at 1e-06 keeps"),
+    "lost-gradient": [(-16, "the eps in the plot"), (-13.1, "two thirds")],
+    "one-sigmoid-too-many": [(-320.1, "are swapped"), (-666, "an untrained decoder")],
+    "every-image-under-every-latent": [
+        (all_clamped, "A clamp at 1e-06 avoids"),
         (lambda a, b: a @ b.T - torch.log1p(torch.exp(b)).sum(1), "The exponential of 200"),
     ],
 }

@@ -6,57 +6,58 @@ import torch.nn.functional as F
 from vaelib.course.exercises.exercise import Exercise
 
 
-def most_likely(coins):
-    """The most likely image under each row of coins, pixels 0 or 1, shape (batch, pixel)."""
-    return (coins > 0.5).float()
+def most_likely(probabilities):
+    """The most likely image of each row, pixels 0 or 1, shape (batch, pixel)."""
+    return (probabilities > 0.5).float()
 
 
-_coins = torch.tensor([[0.02, 0.1, 0.3, 0.45, 0.0, 0.4], [0.97, 0.6, 0.55, 0.3, 0.05, 0.8]])
+_two_rows = torch.tensor([[0.02, 0.1, 0.3, 0.45, 0.0, 0.4], [0.97, 0.6, 0.55, 0.3, 0.05, 0.8]])
 
 MOST_LIKELY = Exercise(
     slug="most-likely-image",
     title="The most likely image",
     kind="warm-up",
     minutes=3,
-    question="""Of all images, which single one is the most likely under given coins? `coins` holds
-        the probability of ink of each pixel, shape (batch, pixel), and none is exactly ½. Return
-        one image of 0s and 1s for each row.""",
+    question="""Each row of `probabilities`, of shape (batch, pixel), has the pixel probabilities π
+        of one image. Which single image is the most likely under each row? Return one image of 0s
+        and 1s per row. No probability is exactly ½.""",
     solution=most_likely,
-    reasoning=r"""The coins are independent, so the probability of an image is a product with one
-        factor per pixel, $\pi$ for ink and $1-\pi$ for background. It is largest where every factor
-        is, that is where each coin shows its likelier side. This image is not the mean image, which
-        holds the coins themselves and is no outcome at all. It is not what a toss looks like
-        either: among many coins of 0.1 some fall on ink almost surely, yet the most likely image
-        has none.""",
-    probes=[(_coins,), (_coins[1:].double(),), (_coins[:, 2:],)],
+    reasoning=r"""The pixels are independent, so the probability of an image is a product with one
+        factor per pixel: $\pi$ for ink and $1-\pi$ for background. The product is largest if every
+        factor is as large as possible, so each pixel takes its more likely value. This image is not
+        the mean image, which holds the probabilities themselves. It does not look like a sample
+        either. If many pixels have π = 0.1, almost every sample has ink in some of them, but the
+        most likely image has none.""",
+    probes=[(_two_rows,), (_two_rows[1:].double(),), (_two_rows[:, 2:],)],
     mistakes="""
-        coins
-            Those are the coins, the mean image. Could a toss give a pixel of 0.3?
-        coins < 0.5
-            That is the least likely image: each coin shows its rarer side.
-        coins > 0
-            Every coin that can fall on ink is ink here. Which side is a coin of 0.1 more likely to
-            show? (They are probabilities already, not logits.)
-        coins > coins.mean(-1, keepdim=True)
-            Each coin is compared with the others of its image. The coins fall independently: with
-            what do you compare a coin on its own?
-        F.one_hot(coins.argmax(-1), coins.shape[-1])
-            It has a single pixel of ink. What do the other coins most likely show?
-        torch.sign(coins - 0.5)
-            The right sides, under other names: this notebook's images have pixels 0 and 1.
-        (coins > 0.5) * coins
-            The background is right. What does a coin show when it falls on ink?
-        torch.maximum(coins, 1 - coins)
-            That is how probable the likelier side of each coin is. The side is asked for.
-        torch.maximum(coins, 1 - coins).prod(-1)
-            That is how probable the most likely image is. The image itself is asked for.""",
+        probabilities
+            These are the probabilities, the mean image. Can a pixel of a sample be 0.3?
+        probabilities < 0.5
+            This is the least likely image: each pixel takes its less likely value.
+        probabilities > 0
+            Here every pixel that can be ink is ink. Which value is more likely for a pixel with
+            π = 0.1? (These are probabilities already, not logits.)
+        probabilities > probabilities.mean(-1, keepdim=True)
+            Each pixel is compared with the other pixels of its image. But the pixels are
+            independent: what should you compare one π with?
+        F.one_hot(probabilities.argmax(-1), probabilities.shape[-1])
+            This image has a single pixel of ink. What are the most likely values of the others?
+        torch.sign(probabilities - 0.5)
+            The choice is right, but the values are −1 and 1. In this notebook, pixels are 0 and 1.
+        (probabilities > 0.5) * probabilities
+            The background is right. Which value does a pixel of ink have?
+        torch.maximum(probabilities, 1 - probabilities)
+            This is the probability of the more likely value of each pixel. The question asks for
+            the value itself.
+        torch.maximum(probabilities, 1 - probabilities).prod(-1)
+            This is the probability of the most likely image. The question asks for the image.""",
     hints="""
-        - Begin with one coin of 0.3: does it fall on ink or on background more often?
-        - The coins are independent: the product is largest where each factor is.
-        - A comparison such as coins < 0.2 gives True and False for all pixels at once; .float()
-          turns them into 1 and 0.""",
-    fact="""The most likely image need not look like a toss: of 784 coins of 0.1 it is the blank
-        one, with probability 10⁻³⁶, while a toss has some 78 pixels of ink.""",
+        - Begin with one pixel with π = 0.3. Is it more often ink or background?
+        - The pixels are independent, so the product is largest if each factor is largest.
+        - A comparison such as probabilities < 0.2 gives True or False for all pixels at once;
+          .float() turns them into 1 and 0.""",
+    fact="""The most likely image can look unlike any sample. If all 784 pixels have π = 0.1, it is
+        the blank image, with probability 10⁻³⁶, but a sample has about 78 pixels of ink.""",
 )
 
 
@@ -76,16 +77,17 @@ PIXELS_OF_SIGNS = Exercise(
     title="Pixels of plus and minus one",
     kind="core",
     minutes=6,
-    question=r"""Some programs keep pixels as +1 (ink) and −1 (background). Then the sign can do
-        what the two cases $x=1$ and $x=0$ did above. Write $\log p(x\mid z)$ in nats of each such
-        image: `image` and `logits` have shape (batch, pixel), the result has shape (batch,). It
-        must be right in 32 bits for logits of ±200 as well.""",
+    question=r"""Some programs store pixels as +1 (ink) and −1 (background). Then one formula with
+        the sign of the pixel replaces the two cases x = 1 and x = 0. Write a function that returns
+        $\log p(x\mid z)$ of each such image, in nats. `image` and `logits` have shape (batch,
+        pixel), the result has shape (batch,). It must also be right for logits of ±200 in 32
+        bits.""",
     solution=log_likelihood_of_signs,
     reasoning=r"""For ink, $\log\pi=-\log(1+e^{-\ell})$; for background,
-        $\log(1-\pi)=-\log(1+e^{\ell})$. The two differ by the sign of $\ell$ alone, and that is the
-        sign $s$ of the pixel: $\log p=-\log(1+e^{-s\ell})=-\operatorname{softplus}(-s\ell)$.
-        `F.logsigmoid(image * logits)` is the same. A sigmoid followed by a log is not, on a
-        computer: in 32 bits the sigmoid of $-200$ is 0, and its log infinite.""",
+        $\log(1-\pi)=-\log(1+e^{\ell})$. The two differ only in the sign of $\ell$. With the pixel
+        $s=\pm1$ they become one formula, $\log p=-\log(1+e^{-s\ell})=-\operatorname{softplus}
+        (-s\ell)$. `F.logsigmoid(image * logits)`, summed over the pixels, gives the same. A sigmoid
+        followed by a log does not: in 32 bits, the sigmoid of $-200$ is 0, and its log is −∞.""",
     probes=[(_signs, _mild), (_signs, _wild), (_signs[:1, :4], _mild[:1, :4])],
     given="""
         ink, pi, p = (image + 1) / 2, logits.sigmoid(), (image * logits).sigmoid()
@@ -94,43 +96,44 @@ PIXELS_OF_SIGNS = Exercise(
             return (ink * pi.log() + (1 - ink) * (1 - pi).log()).sum(-1)""",
     mistakes="""
         (image * logits - F.softplus(logits)).sum(-1)
-            That is the formula for pixels 0 and 1, as it stands. What does it give for a −1 under
-            logit 0?
+            This is the formula for pixels 0 and 1, unchanged. What does it give for a pixel of −1
+            with logit 0?
         p.log().sum(-1)
-            For mild logits it is right. In 32 bits the sigmoid of −200 is exactly 0, and the
-            exponential of 200 is infinite: which function of torch has neither problem?
+            For small logits this is right. In 32 bits, the sigmoid of −200 is exactly 0, and the
+            exponential of 200 is infinite. Which function of PyTorch avoids both problems?
         (p + eps).log().sum(-1) for eps in (1e-6, 1e-7, 2**-23, 1e-8, 1e-10, 1e-12)
-            An epsilon of {eps}, or a clamp there, keeps log 0 away, and limits what a pixel can
-            cost to {cap} nats. What should one cost at ±200?
+            An epsilon of {eps}, or a clamp there, avoids log 0, but it limits the loss of a pixel
+            to {cap} nats. What should the loss be at ±200?
         p.clamp(eps, 1 - eps).log().sum(-1) for eps in (1e-7, 2**-23, 1e-8, 1e-10)
-            A clamp at {eps} keeps log 0 away, and limits what a pixel can cost to {cap} nats.
-            What should one cost at ±200?
+            A clamp at {eps} avoids log 0, but it limits the loss of a pixel to {cap} nats. What
+            should the loss be at ±200?
         bernoulli(ink, pi.clamp(eps, 1 - eps)) for eps in (1e-6, 1e-7)
-            A clamp between {eps} and 1 − {eps} keeps log 0 away, and limits what a pixel can cost
-            to {cap} nats. What should one cost at ±200?
+            A clamp between {eps} and 1 − {eps} avoids log 0, but it limits the loss of a pixel to
+            {cap} nats. What should the loss be at ±200?
         (image * F.logsigmoid(logits)).sum(-1)
-            The sign of the pixel stands before the logarithm. Is −log π what background gets,
-            log(1 − π)?
+            Here the sign of the pixel multiplies the logarithm, so a background pixel gets −log π.
+            Is this log(1 − π)?
         F.logsigmoid((image * logits).sum(-1))
-            It adds up all logits and tosses once. Each pixel has a coin of its own.
+            This adds up all logits first and takes one logarithm. Each pixel has its own
+            probability.
         -F.binary_cross_entropy(pi, ink, reduction="none").sum(-1)
-            A pixel costs at most 100 nats: binary_cross_entropy, which takes probabilities, clips
-            its logarithms there. There is another version that takes logits.
+            The loss of a pixel is at most 100 nats here, because binary_cross_entropy, which takes
+            probabilities, clips its logarithms. There is another version that takes logits.
         bernoulli(ink, pi)
-            For mild logits it is right. At ±200 it multiplies 0 by the log of 0, and that is not
-            a number.
+            For small logits this is right. At ±200 it multiplies 0 by log 0, which is not a
+            number.
         bernoulli(image, pi)
-            For a pixel of −1, what is 1 − x? The formula of the notebook expects 0 and 1.
+            What is 1 − x for a pixel of −1? The formula of the notebook expects 0 and 1.
         log_likelihood_of_signs(-image, logits)
-            It evaluates the negative of the image: should ink be likely under a large logit or
-            not?""",
+            This evaluates the negative of the image. Should ink be likely or unlikely if the logit
+            is large?""",
     hints="""
         - Write log π and log(1 − π) each as −log(1 + something). How do the two differ?
-        - sigmoid(−ℓ) = 1 − sigmoid(ℓ): background under ℓ is what ink would be under −ℓ.
+        - sigmoid(−ℓ) = 1 − sigmoid(ℓ), so background with logit ℓ is as likely as ink with −ℓ.
         - Let the sign of the pixel choose the sign of the logit.
-        - F.softplus, F.logsigmoid and torch.logaddexp are all exact at ±200.""",
-    fact="""This is the logistic loss of classifiers, whose classes are ±1. log(1 + eˢ) is safe to
-        compute as max(s, 0) + log1p(e^−|s|), where no exponent is positive.""",
+        - F.softplus, F.logsigmoid and torch.logaddexp are all accurate at ±200.""",
+    fact="""With the sign flipped, this is the logistic loss of classifiers with classes ±1. A safe
+        way to compute log(1 + eˢ) is max(s, 0) + log1p(e^−|s|), where no exponent is positive.""",
 )
 
 LOST_GRADIENT = Exercise(
@@ -138,52 +141,51 @@ LOST_GRADIENT = Exercise(
     title="Where the gradient is lost",
     kind="core",
     minutes=5,
-    question="""Look at the right-hand picture above, left of logit −5. Read off where the dashed
-        gradient has fallen to ½, and find out what sets this place. Now somebody writes
-        `log(p + 1e-6)` instead: at which logit, left of −5, is the gradient of an ink pixel ½
-        then?""",
+    question="""Look at the right-hand plot above, left of logit −5. At which logit has the dashed
+        gradient fallen to ½, and what determines this logit? Now the code uses `log(p + 1e-6)`
+        instead. At which logit, left of −5, is the gradient of an ink pixel ½ then?""",
     solution="half_gradient = math.log(1e-6)  # logit",
     reasoning=r"""The sigmoid has the slope $\pi(1-\pi)$, so the gradient of $\log(\pi+\varepsilon)$
-        is $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left $1-\pi$ is nearly 1, and what remains,
-        $\pi/(\pi+\varepsilon)$, is one half where $\pi=\varepsilon$. There $\pi\approx e^{\ell}$,
-        hence $\ell=\log\varepsilon$. The picture's own eps, $1.2\cdot10^{-7}$, is eight times
-        smaller, and its fall lies $\log 8.4=2.1$ units of logit further to the left, near
-        $-16$.""",
+        is $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left, $1-\pi$ is nearly 1, and
+        $\pi/(\pi+\varepsilon)$ remains. It is ½ where $\pi=\varepsilon$. There
+        $\pi\approx e^{\ell}$, so $\ell=\log\varepsilon$. The eps in the plot,
+        $1.2\cdot10^{-7}$, is smaller by a factor of 8.4. So its gradient falls to ½ further to the
+        left, by $\log 8.4=2.1$ units of logit, near −16.""",
     within=0.3,
     mistakes="""
         log(2**-23)
-            That is where the picture's own eps puts it. Here eps is eight times larger.
+            This is the logit for the eps in the plot. The new eps is larger by a factor of 8.4.
         2 * log(2**-23) - right
-            The right step from the picture's value, but which way? A larger eps is felt by larger
-            probabilities.
+            The size of the step from the plot's logit is right, but not its direction. A larger
+            eps already matters at larger probabilities.
         -right
-            There the coin is all but certain of ink. The gradient is lost where it is certain of
-            background.
+            There the model is almost certain of ink. The gradient is lost where it is almost
+            certain of background.
         -6
-            Use the natural logarithm, of base e; this looks like base 10.
+            This looks like a logarithm of base 10. Use the natural logarithm.
         log2(1e-6)
-            Use the natural logarithm, of base e; this looks like base 2.
+            This looks like a logarithm of base 2. Use the natural logarithm.
         0
-            There a fair coin has its gradient of ½, with or without eps. Look further to the left,
-            where only the dashed line falls.
+            At logit 0 the gradient is ½ with or without eps. Look further to the left, where only
+            the dashed line falls.
         log(5e-7)
-            There the gradient is down to a third already. How do π and eps compare where it is a
-            half?
+            There the gradient has already fallen to a third. How do π and eps compare where it is
+            a half?
         log(2e-6)
-            There two thirds of the gradient are left. What does the remaining share depend on?
+            There the gradient is still two thirds. What does the remaining fraction depend on?
         right / 2
-            There the gradient is still 0.998. Half of the logit is not half of the gradient.
+            There the gradient is still 0.998. Half of the logit does not mean half of the gradient.
         log(2**-52)
-            That belongs to the eps of 64 bits. Here it is 10⁻⁶.""",
+            This belongs to the eps of 64-bit numbers. Here eps is 10⁻⁶.""",
     hints="""
-        - On the right of the fall π is far larger than eps, on its left far smaller. What is
-          special about the middle?
+        - To the right of the drop, π is far larger than eps; to the left, it is far smaller. How do
+          they compare in the middle?
         - The sigmoid has the slope π(1 − π), so the gradient of log(π + eps) is
-          π(1 − π) / (π + eps). So far to the left 1 − π is nearly 1.
-        - Which probability makes π / (π + eps) one half? And which logit gives it?
-        - For such a small π the odds, e^ℓ, are nearly π itself.""",
-    fact="""Here the value, too, has left its straight line, by log 2. Each factor of ten in eps
-        moves both by 2.3 units of logit; no eps removes them.""",
+          π(1 − π) / (π + eps). Far to the left, 1 − π is nearly 1.
+        - For which π is π / (π + eps) one half? And which logit gives this π?
+        - If π is this small, the odds e^ℓ are nearly equal to π.""",
+    fact="""At this logit the value is also wrong, by log 2. If eps is ten times smaller, the drop
+        moves left by 2.3 units of logit, but no eps removes it.""",
 )
 
 SIGMOID_TOO_MANY = Exercise(
@@ -191,94 +193,97 @@ SIGMOID_TOO_MANY = Exercise(
     title="One sigmoid too many",
     kind="core",
     minutes=6,
-    question="""Find the bug. A decoder's output is evaluated like this:
+    question="""Find the bug. This code computes log p(x|z) from the output of a decoder:
 
-            pi = torch.sigmoid(network(code))
+            pi = torch.sigmoid(network(latent))
             return -F.binary_cross_entropy_with_logits(pi, image, reduction="none").sum(-1)
 
-        (The same was found [in another project](https://github.com/cansyl/DEEPred/issues/5), whose
-        authors agreed.) It runs, and training improves the result. But which value can it approach
-        at best, however well `network` is trained, for an image of 784 pixels of which 196 are
-        ink? Give it as a log-likelihood, in nats.""",
+        (The same bug was reported [in another
+        project](https://github.com/cansyl/DEEPred/issues/5), and its authors confirmed it.) The
+        code runs, and training improves the result. But there is a value that it can never exceed,
+        however well `network` is trained. What is this value for an image of 784 pixels, 196 of
+        them ink? Give it as a log-likelihood, in nats.""",
     solution="""
-        ink, background = math.log1p(math.exp(-1)), math.log(2)  # the least that a pixel costs
-        best_score = -(196 * ink + 588 * background)  # nats""",
-    reasoning=r"""`binary_cross_entropy_with_logits` applies a sigmoid itself, and is given what has
-        been through one. What it takes for logits lies between 0 and 1, so the coins lie between
-        $\operatorname{sigmoid}(0)=0.5$ and $\operatorname{sigmoid}(1)=0.731$. A pixel of ink is
-        best off at 1 and still costs $\log(1+e^{-1})=0.313$ nats; a pixel of background is best off
-        at 0 and costs $\log 2=0.693$. With 196 of the one and 588 of the other, training can
-        approach $-469$ nats, and never reach it. The fix is to leave out the first sigmoid.""",
+        ink, background = math.log1p(math.exp(-1)), math.log(2)  # the smallest loss of a pixel
+        highest = -(196 * ink + 588 * background)  # nats""",
+    reasoning=r"""`binary_cross_entropy_with_logits` applies a sigmoid itself, but its input has
+        already been through one. So the numbers that it treats as logits lie between 0 and 1, and
+        the pixel probabilities lie between $\operatorname{sigmoid}(0)=0.5$ and
+        $\operatorname{sigmoid}(1)=0.731$. For ink, 1 is best, and the loss is still
+        $\log(1+e^{-1})=0.313$ nats. For background, 0 is best, and the loss is $\log 2=0.693$
+        nats. With 196 pixels of ink and 588 of background, training can approach $-469$ nats but
+        never reach it. To fix the bug, remove the first sigmoid.""",
     within=0.3,
     mistakes="""
         0
-            A decoder that was sure of every pixel would get there. Between which numbers do the
-            “logits” of this one lie?
+            A decoder that is certain and right about every pixel would get there. Which values can
+            the “logits” of this one have?
         -784 * background
-            That is 784 fair coins, which it can have. For one kind of pixel it can do better.
+            This is π = ½ for every pixel, which this decoder can produce. For one of the two kinds
+            of pixel it can do better.
         -784 * ink
-            There every pixel is right with probability 0.73. Can the sigmoid of a positive number
-            give background that much?
+            Here every pixel has the probability 0.73 of being right. Can the sigmoid of a positive
+            number give background that much?
         -(588 * ink + 196 * background)
-            The two kinds of pixel are swapped: which of them can be no better than a fair coin?
+            The two kinds of pixel are swapped. Which kind cannot do better than π = ½?
         -(196 * ink + 588 * log1p(e))
-            There every “logit” is 1, which is best for ink alone. Each pixel may have its own.
+            Here every “logit” is 1, which is best for ink only. Each pixel has its own.
         -(196 * log1p(exp(-0.5)) + 588 * log1p(exp(0.5)))
-            There every “logit” is ½, as in a decoder that has learnt nothing. How far can training
-            move each?
+            Here every “logit” is ½, as in an untrained decoder. How far can training move each?
         -784 * (0.25 * log(4) + 0.75 * log(4 / 3))
-            That is one coin of 0.25 for all pixels. It cannot make that coin, and it need not give
-            all pixels the same.
+            This is π = 0.25 for every pixel. The decoder cannot produce this value, and it may give
+            each pixel its own.
         -right
-            Check the sign: what is the log of a probability?
+            Check the sign. Is the log of a probability positive or negative?
         -196 * ink
-            That is what the ink costs. Does the background cost nothing?
+            This is the loss of the ink. What is the loss of the background?
         -588 * background
-            That is what the background costs. Is the ink certain?
+            This is the loss of the background. Is the ink certain?
         right / 784
-            That is an average pixel's value. The snippet sums over 784 of them.
+            This is the average over pixels. The code sums over all 784.
         right / log(2)
-            That is the right amount, in bits. The course counts in nats.""",
+            The amount is right, but in bits. The course uses nats.""",
     hints="""
-        - The function's name says what it takes. What is it given?
-        - The sigmoid of any number lies between 0 and 1. Taken for logits, those numbers give
-          probabilities of ink between sigmoid(0) and sigmoid(1).
-        - Choose the best end of that range for a pixel of ink, then for one of background.
-        - Two kinds of pixel, two costs of log(1 + e^ℓ) − x·ℓ: multiply and add.""",
-    fact="""No coin of it falls below ½, however long it trains; but its loss still goes down, so
-        the bug lives long. It shows at the start: untrained it pays some 666 nats for this image,
-        not 543.""",
+        - Read the name of the function. Which input does it expect, and which does it get?
+        - The sigmoid of any number lies between 0 and 1. If you treat these numbers as logits, the
+          probability of ink lies between sigmoid(0) and sigmoid(1).
+        - Which end of this range is best for a pixel of ink? And for a pixel of background?
+        - Each kind of pixel has its own smallest loss log(1 + e^ℓ) − x·ℓ. Multiply by the numbers
+          of pixels and add.""",
+    fact="""No pixel probability can fall below ½ here, however long the training. The loss still
+        goes down, so the bug is easy to miss. It shows before training: the loss of this image
+        starts near 666 nats, not 543.""",
 )
 
 
-def score_all(images, logits):
-    """log p(image i | code j) in nats at [i, j], shape (image, code)."""
+def evaluate_all(images, logits):
+    """log p(image i | latent j) in nats at [i, j], shape (image, latent)."""
     return images @ logits.T - F.softplus(logits).sum(-1)
 
 
 _three_images = (torch.cat([_signs, -_signs[:1]]) + 1) / 2
-_three_codes = torch.cat([_mild, 0.6 * _mild[:1].flip(1)])
+_three_latents = torch.cat([_mild, 0.6 * _mild[:1].flip(1)])
 
 EVERY_IMAGE = Exercise(
-    slug="every-image-under-every-code",
-    title="Every image under every code",
+    slug="every-image-under-every-latent",
+    title="Every image under every latent",
     kind="stretch",
     minutes=8,
-    question=r"""Which code explains which image? Evaluate all images under all codes: `images` has
-        shape (image, pixel), `logits`, one row per code, has shape (code, pixel), and the result
-        has shape (image, code), with $\log p(x_i\mid z_j)$ in nats in row $i$ and column $j$. Write
-        it so that it would do for 10,000 images and 1,000 codes, without a tensor of shape (image,
-        code, pixel).""",
-    solution=score_all,
-    reasoning=r"""In $\sum_k x_{ik}\ell_{jk}-\sum_k\log(1+e^{\ell_{jk}})$ only the first sum depends
-        on both the image and the code, and it is the matrix product $X L^\top$. The second is one
-        number for each code; broadcasting subtracts it from every row.
-        `log_likelihood(images[:, None], logits)` gives the same, by way of a tensor with a number
-        for every image, code *and* pixel.""",
+    question=r"""Which latent explains which image? Compute the log-likelihood of every image under
+        every latent. `images` has shape (image, pixel). `logits` has shape (latent, pixel), one row
+        per latent. The result has shape (image, latent), with $\log p(x_i\mid z_j)$ in nats in row
+        $i$ and column $j$. Your function should also work for 10,000 images and 1,000 latents, so
+        avoid a tensor of shape (image, latent, pixel).""",
+    solution=evaluate_all,
+    reasoning=r"""We write $\log p(x_i\mid z_j)=\sum_k x_{ik}\ell_{jk}-\sum_k\log(1+e^{\ell_{jk}})$.
+        Only the first sum depends on both the image and the latent, and it is the matrix product
+        $X L^\top$. The second sum is one number per latent, and broadcasting subtracts it from
+        every row. `log_likelihood(images[:, None], logits)` gives the same result, but it creates a
+        tensor with a number for every image, latent *and* pixel.""",
     probes=[
-        (_three_images, _three_codes),
+        (_three_images, _three_latents),
         (_three_images[:1], torch.cat([_mild, _wild])),
-        (_three_images[:, :5], _three_codes[:, :5]),
+        (_three_images[:, :5], _three_latents[:, :5]),
     ],
     given="""
         ink, softplus, pi = images @ logits.T, F.softplus(logits), logits.sigmoid()
@@ -287,46 +292,46 @@ EVERY_IMAGE = Exercise(
             return images @ (pi + eps).log().T + (1 - images) @ (1 - pi + eps).log().T""",
     mistakes="""
         (images * logits - softplus).sum(-1)
-            It pairs each image with one code. All pairs are asked for.
+            This pairs each image with one latent. The question asks for all pairs.
         ink
-            That is the sum of x·ℓ, and right so far. What must be subtracted from it?
+            This is the sum of x·ℓ, which is the first part. What must be subtracted from it?
         ink - (1 + logits.exp()).log().sum(-1)
-            For mild logits it is right. The exponential of 200 is infinite in 32 bits: which
-            function of torch is log(1 + e^ℓ) without it?
+            For small logits this is right. The exponential of 200 is infinite in 32 bits. Which
+            function of PyTorch computes log(1 + e^ℓ) without it?
         ink + softplus.sum(-1)
-            The softplus is added. No probability exceeds 1, so what must hold for its log?
+            The softplus is added. No probability exceeds 1, so which sign must its log have?
         ink - F.softplus(-logits).sum(-1)
-            It subtracts softplus(−ℓ). Try one pixel of background under ℓ = −5: what should it
-            cost, and what does it cost?
+            This subtracts softplus(−ℓ). Take one pixel of background with ℓ = −5: what should its
+            log-probability be, and what do you get?
         ink - softplus.mean(-1)
-            x·ℓ is summed over the pixels, softplus(ℓ) is averaged. Each pixel has both.
+            x·ℓ is summed over the pixels, but softplus(ℓ) is averaged. Each pixel has both terms.
         ink - softplus.sum(-1)[:, None]
-            The softplus belongs to a code, so it must be the same down a column, not along a row.
+            The softplus belongs to a latent, so it must be the same down a column, not along a row.
         ink - softplus.sum()
-            Each pair is charged the softplus of all codes together.
+            From each pair you subtract the softplus of all latents together.
         ink - F.softplus(ink)
-            It takes one softplus of the sum over pixels. Each pixel has its own coin.
+            This takes one softplus of the sum over pixels. Each pixel has its own probability.
         ink - F.softplus(images).sum(-1)[:, None]
-            It takes the softplus of the image. It belongs to something else: to what?
+            This takes the softplus of the image. Which variable does the softplus belong to?
         images @ F.logsigmoid(logits).T
-            It counts the pixels of ink alone. Background has a probability as well.
+            This counts only the pixels of ink. A pixel of background has a probability, too.
         bernoulli(pi)
-            For mild logits it is right. For strong ones the sigmoid is exactly 0 or 1, and 0 times
-            log 0 is not a number.
+            For small logits this is right. For large ones the sigmoid is exactly 0 or 1, and 0
+            times log 0 is not a number.
         bernoulli(pi, eps) for eps in (1e-6, 1e-7, 2**-23, 1e-8, 1e-10, 1e-12)
-            An epsilon of {eps} keeps log 0 away, and limits what a pixel can cost to {cap} nats.
-            Can log p be computed from ℓ, without probabilities?
+            An epsilon of {eps} avoids log 0, but it limits the loss of a pixel to {cap} nats. Can
+            you compute log p from ℓ, without probabilities?
         bernoulli(pi.clamp(eps, 1 - eps)) for eps in (1e-6, 1e-7, 2**-23)
-            A clamp at {eps} keeps log 0 away, and limits what a pixel can cost to {cap} nats. Can
-            log p be computed from ℓ, without probabilities?""",
+            A clamp at {eps} avoids log 0, but it limits the loss of a pixel to {cap} nats. Can you
+            compute log p from ℓ, without probabilities?""",
     hints="""
-        - Σ (x·ℓ − softplus(ℓ)) = Σ x·ℓ − Σ softplus(ℓ). Which of the two needs the image?
-        - A sum of products, for all pairs of rows of two matrices: that is a matrix product.
-        - The other sum is one number for each code, shape (code,). Broadcasting lines it up with
-          the last dimension of (image, code).""",
-    fact="""10,000 images under 1,000 codes as one (image, code, pixel) tensor are 31 GB; by a
-        matrix product they are 40 MB. The softmax of a row says how probably each code made the
-        image, if all were equally likely before.""",
+        - Σ (x·ℓ − softplus(ℓ)) = Σ x·ℓ − Σ softplus(ℓ). Which of the two sums needs the image?
+        - A sum of products for all pairs of rows of two matrices is a matrix product.
+        - The other sum is one number per latent, shape (latent,). Broadcasting aligns it with the
+          last dimension of (image, latent).""",
+    fact="""For 10,000 images and 1,000 latents, a tensor of shape (image, latent, pixel) takes 31
+        GB; the result of the matrix product takes 40 MB. The softmax of a row gives the probability
+        that each latent produced the image, if all latents were equally likely before.""",
 )
 
 EXERCISES = (MOST_LIKELY, PIXELS_OF_SIGNS, LOST_GRADIENT, SIGMOID_TOO_MANY, EVERY_IMAGE)
