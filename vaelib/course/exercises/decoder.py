@@ -18,9 +18,9 @@ MOST_LIKELY = Exercise(
     title="The most likely image",
     kind="warm-up",
     minutes=3,
-    question="""Each row of `probabilities`, of shape (batch, pixel), has the pixel probabilities π
-        of one image. Which single image is the most likely under each row? Return one image of 0s
-        and 1s per row. No probability is exactly ½.""",
+    question="""`probabilities` has shape (batch, pixel). Each row contains one pixel probability π
+        for every pixel. For each row, return the single most likely image, with pixels 0 and 1. No
+        probability is exactly ½.""",
     solution=most_likely,
     reasoning=r"""The pixels are independent, so the probability of an image is a product with one
         factor per pixel: $\pi$ for ink and $1-\pi$ for background. The product is largest if every
