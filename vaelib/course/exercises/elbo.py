@@ -13,7 +13,7 @@ def kl_from_log_variance(mean, log_variance):
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1)
 
 
-_codes = torch.tensor([[0.0, 0.0], [1.0, -2.0], [0.5, 0.1]])
+_means = torch.tensor([[0.0, 0.0], [1.0, -2.0], [0.5, 0.1]])
 _spreads = torch.tensor([[0.0, 0.0], [0.3, -1.2], [-2.0, 0.4]])
 
 LOG_VARIANCE = Exercise(
@@ -21,16 +21,16 @@ LOG_VARIANCE = Exercise(
     title="The KL from a log-variance",
     kind="core",
     minutes=6,
-    question="""In most published code the encoder outputs the logarithm of the *variance*, log σ²,
-        instead of log σ. Write the KL of each image for that: arguments of shape (batch, latent), a
-        result of shape (batch,), in nats.""",
+    question="""In most published programs the encoder outputs the logarithm of the *variance*,
+        log σ², instead of log σ. Write the KL of each image for such an encoder. The arguments have
+        shape (batch, latent), and the result has shape (batch,), in nats.""",
     solution=kl_from_log_variance,
     reasoning=r"""With $v=\log\sigma^2$ we have $\sigma^2=e^{v}$ and $2\log\sigma=v$, so
-        $\tfrac12\sum_d(\mu_d^2+e^{v_d}-1-v_d)$. Nothing else changes. The sum runs over the latent
-        dimensions, the last ones, and leaves one value for each image.""",
+        $\tfrac12\sum_d(\mu_d^2+e^{v_d}-1-v_d)$. Nothing else changes. The sum runs over the last
+        dimension, the latent one, and leaves one value per image.""",
     probes=[
-        (_codes, _spreads),
-        (_codes[1:].double(), _spreads[1:].double()),
+        (_means, _spreads),
+        (_means[1:].double(), _spreads[1:].double()),
         tuple(torch.linspace(-3, 9, 20).cos().view(2, 2, 5)),
     ],
     given="""
@@ -54,7 +54,7 @@ LOG_VARIANCE = Exercise(
         0.5 * ((mean**2 + 1) / variance - 1 + v).sum(-1)
             That is the divergence with q and the prior exchanged. Which one divides by σ²?
         kl(0)
-            The mean makes no difference to it. What does a code far away from 0 cost?
+            The mean makes no difference to it. What should a mean far away from 0 cost?
         kl(logarithm=-(v**2))
             The square of a logarithm does not belong here. Which term is linear in it?
         kl(variance=variance.sqrt())
@@ -78,17 +78,18 @@ LOG_VARIANCE = Exercise(
         kl(logarithm=v.log())
             It takes the logarithm of values that are logarithms already.
         kl(variance=-variance)
-            Check the sign of σ²: should a wide q ever cost less than nothing? (A minus before a
+            Check the sign of σ²: can a wide q have a negative KL? (A minus before a
             bracket changes every sign inside.)
         kl(-(mean**2))
-            Check the sign of μ²: should a mean far away from 0 be cheaper than free? (A minus
+            Check the sign of μ²: can a mean far away from 0 have a negative KL? (A minus
             before a bracket changes every sign inside.)""",
     hints="""
-        - Write the formula above in σ² and log σ² alone.
+        - Rewrite the formula above so that it contains only μ², σ² and log σ².
         - 2 log σ = log σ², and σ² = exp(log σ²).
-        - The latent dimensions are the last ones of each tensor: .sum(-1) leaves the images.""",
-    fact="""In most published code the encoder outputs log σ². If the two parametrisations are mixed
-        up, σ where σ² should be, training gives no error.""",
+        - The latent dimension is the last one of each tensor, so .sum(-1) leaves one value per
+          image.""",
+    fact="""Most published encoders output log σ². If the two parametrizations are mixed up, σ where
+        σ² should be, training raises no error.""",
 )
 
 
@@ -110,16 +111,17 @@ FROM_SAMPLES = Exercise(
     title="A bound from samples alone",
     kind="core",
     minutes=6,
-    question=r"""The ELBO can also be estimated with no closed form anywhere: average
-        $\log p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write it for one
-        latent dimension: `log_joint(z)` gives log p(x, z) for codes of shape (sample,), `mean` and
-        `std` are numbers, `noise` is ε ~ N(0, 1) of shape (sample,). The result is one number.""",
+    question=r"""The ELBO can also be estimated without any closed form: average
+        $\log p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write this for one
+        latent dimension. `log_joint(z)` returns log p(x, z) for latents of shape (sample,), `mean`
+        and `std` are numbers, and `noise` is ε ~ N(0, 1) of shape (sample,). The result is one
+        number.""",
     solution=sampled_bound,
     reasoning=r"""The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at
         samples of $q$ and averaged. $q$'s density must be that of $z$, not of $\varepsilon$:
         stretching by $\sigma$ thins the density,
-        $\log q(z)=\log\mathcal N(\varepsilon;0,1)-\log\sigma$. Where $q$ is the true posterior,
-        $\log p(x,z)-\log q(z)=\log p(x)$ for every $z$, so the samples do not scatter at all.""",
+        $\log q(z)=\log\mathcal N(\varepsilon;0,1)-\log\sigma$. If $q$ is the true posterior,
+        $\log p(x,z)-\log q(z)=\log p(x)$ for every $z$, so the estimate has no variance at all.""",
     probes=[
         (_toy_joint, 0.8, 0.45, _noise),
         (_toy_joint, -0.3, 1.4, _noise),
@@ -145,8 +147,8 @@ FROM_SAMPLES = Exercise(
             It takes the log of the average. The ELBO is the average of the log; yours is a
             tighter bound, which comes in the notebook on evaluation.
         (joint - prior.log_prob(z)).mean() - kl
-            A fair estimate of the same bound, but with the closed form of the KL. Use the samples
-            alone.
+            This estimates the same bound, but with the closed form of the KL. Use only the
+            samples.
         joint.mean() - kl
             It subtracts the KL from log p(x, z), but it should be subtracted from log p(x|z).
             Which distribution is counted twice?
@@ -156,13 +158,13 @@ FROM_SAMPLES = Exercise(
             Right on average: the entropy is what −log q averages to. But it is a closed form, and
             none should be used: what do these samples average to?
         (log_joint(noise) - log_q).mean()
-            log p(x, z) is evaluated at ε, log q(z) at z. Which of the two is a code?
+            log p(x, z) is evaluated at ε, log q(z) at z. Which of the two is the latent?
         (joint - Normal(mean, std**2).log_prob(z)).mean()
             The density expects σ and gets σ². torch.distributions.Normal takes σ.
         (joint + log_q).mean()
             The ratio of two densities is wanted: what does dividing become under a logarithm?
         (log_joint(noise) - q.log_prob(noise)).mean()
-            It takes the noise for the code. How does ε become a sample of q?
+            It uses the noise as the latent. How does ε become a sample of q?
         (joint - q.log_prob(noise)).mean()
             One of its densities is evaluated at ε, the other one at z. Both should be at z.
         (joint - log_q.exp()).mean()
@@ -175,11 +177,11 @@ FROM_SAMPLES = Exercise(
             It takes the exponential of σ. Here σ is given as it is, not as its logarithm.""",
     hints="""
         - From which distribution did these z come? The log of its density is subtracted.
-        - The cell above that compares the closed form “with three other ways” averages such a
-          difference of two logarithms.
+        - The cell that compares the KL formula with three other ways also averages a difference of
+          two logarithms.
         - torch.distributions.Normal(mean, std).log_prob(z) is log q(z).""",
-    fact="""Where q is the true posterior every sample gives the same number, log p(x): there the
-        estimator without any closed form is the one without any noise.""",
+    fact="""If q is the true posterior, every sample gives the same number, log p(x). Then this
+        estimator has no variance, although it uses no closed form.""",
 )
 
 CERTAINTY = Exercise(
@@ -187,14 +189,14 @@ CERTAINTY = Exercise(
     title="The price of certainty",
     kind="warm-up",
     minutes=3,
-    question="""On paper, with a pocket calculator if you like: what is the *right* KL of five
-        dimensions that all have μ = 0 and σ = 0.1? Give one decimal.""",
+    question="""On paper or with a calculator: what is the (correct) KL of five dimensions that all
+        have μ = 0 and σ = 0.1? Give one decimal.""",
     solution="price = 5 * 0.5 * (0.1**2 - 1 - 2 * math.log(0.1))  # nats",
     reasoning=r"""One dimension with $\mu=0$ costs $\tfrac12(\sigma^2-1-2\log\sigma)$; with
-        $\sigma=0.1$ the logarithm gives $2.303$ nats, the rest about minus a half. Independent
-        dimensions add up, so five cost five times as much. The post's formula gives another number,
-        because $(\log\sigma)^2$ is not $-2\log\sigma$, except at $\sigma=1$ and
-        $\sigma=e^{-2}$.""",
+        $\sigma=0.1$ the logarithm contributes $2.303$ nats and the other terms about $-0.5$. The
+        KLs of independent dimensions add, so five dimensions cost five times as much. The blog
+        post's formula gives a different number, because $(\log\sigma)^2$ equals $-2\log\sigma$
+        only at $\sigma=1$ and $\sigma=e^{-2}$.""",
     within=0.05,
     mistakes="""
         right / 5
@@ -203,7 +205,7 @@ CERTAINTY = Exercise(
             That is what the blog post's formula gives. Which of its terms does not belong to the
             KL?
         2.5 * (exp(0.2) - 1 - 0.2)
-            It looks as if 0.1 went in where log σ belongs. Which of the two is 0.1?
+            It looks as if 0.1 was used where log σ belongs. Which of the two is 0.1?
         5 * log(10)
             That is the logarithm alone. What do the other two terms add that are not 0?
         2.5 * (0.01 + 2 * log(10))
@@ -230,8 +232,8 @@ CERTAINTY = Exercise(
         - Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.
         - log 0.1 is −2.303, and −2 log 0.1 is 4.605.
         - KLs of independent dimensions add up.""",
-    fact="""A code that is ten times sharper than the prior costs 1.8 nats, 2.6 bits, per dimension;
-        a hundred times sharper costs 2.3 nats more.""",
+    fact="""A code that is ten times sharper than the prior, σ = 0.1 at μ = 0, costs 1.8 nats, or
+        2.6 bits, per dimension. Ten times sharper again costs 2.3 nats more.""",
 )
 
 
@@ -260,7 +262,7 @@ FOUR_CURVES = Exercise(
     question=r"""Four people have computed "the KL" of a q with μ = 0, where the encoder's output is
         $s=\log\sigma$:
 
-        1. $\tfrac12\,(\sigma^2-1-2\log\sigma)$, the right one;
+        1. $\tfrac12\,(\sigma^2-1-2\log\sigma)$, the correct one;
         2. the same, but with $s$ taken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as
            [a library of graph networks once had it](https://github.com/pyg-team/pytorch_geometric/pull/1368);
         3. the divergence with q and p exchanged,
@@ -270,12 +272,12 @@ FOUR_CURVES = Exercise(
         All four are drawn over the encoder's $\sigma=e^s$. Which formula draws which curve? Answer
         with four letters: the curve of formula 1, of 2, of 3, of 4.""",
     solution='curves = "DABC"  # four letters, such as "ABCD"',
-    reasoning=r"""Look where the formulas differ most, at small σ. Formula 3 has $1/\sigma^2$ and
-        goes beyond every other: B. In formula 4 the logarithm has the opposite sign and nothing
-        outweighs it, so it falls without limit: C; it is also the only one that cannot be a
-        divergence. Formulas 1 and 2 both have $-\log\sigma$, and 2 has only half of it: A is the
-        flat one, D the right one. A network trained with A pays too little for a sharp code *and*
-        for a wide one, and nothing in its training shows it.""",
+    reasoning=r"""Look at small σ, where the formulas differ most. Formula 3 contains $1/\sigma^2$
+        and is the largest: B. In formula 4 the logarithm has the opposite sign and no other term
+        outweighs it, so it falls without limit: C. It is also the only one that is negative, so it
+        cannot be a divergence. Formulas 1 and 2 both contain $-\log\sigma$, but 2 has only half of
+        it: A is the flat curve, and D is the correct one. A network trained with A is charged too
+        little for a narrow q *and* for a wide one, and training raises no error.""",
     picture=_draw_four_curves,
     mistakes="""
         "ADBC"
@@ -320,19 +322,19 @@ AVERAGED = Exercise(
     title="Find what is averaged",
     kind="core",
     minutes=8,
-    question="""Find the bug. A loss has the log-likelihood of every pixel, shape (batch, pixel),
-        and the KL of every latent dimension, shape (batch, latent), and returns
+    question="""Find the bug. A loss function receives the log-likelihood of every pixel, of shape
+        (batch, pixel), and the KL of every latent dimension, of shape (batch, latent). It returns
 
             -(log_likelihoods.mean() - divergences.mean())
 
-        (A question about just this has been asked
-        [of PyTorch's own example](https://github.com/pytorch/examples/issues/234).) Fix it, so
-        that it is −ELBO in nats per image, averaged over the batch.""",
+        (The same question was asked about
+        [PyTorch's own example](https://github.com/pytorch/examples/issues/234).) Fix it, so that it
+        returns −ELBO in nats per image, averaged over the batch.""",
     solution=fixed_loss,
     reasoning=r"""`log_likelihoods.mean()` divides by batch × pixels, `divergences.mean()` by batch
         × dimensions. Their difference is $\frac1P(\text{log-likelihood}-\frac PL\,\mathrm{KL})$ of
         an average image, an ELBO with the hidden weight $\beta=P/L$ that the section above
-        measured. Summing within an image first and averaging over images once gives every nat the
+        measured. Summing within each image and then averaging over images once gives every nat the
         same weight.""",
     probes=[
         (_pixels, _divergences),
@@ -355,22 +357,22 @@ AVERAGED = Exercise(
         right / p.shape[1]
             It has the right optimum, but is as many times too small as an image has pixels.
         -(p.sum(1) + kl.sum(1)).mean()
-            The two terms pull in the same direction here. The KL is a price: check its sign.
+            The two terms pull in the same direction here. The KL is a cost: check its sign.
         -(p.sum(0) - kl.sum()).mean()
             Dimension 0 is the batch; pixels and latent dimensions come after it.
         -(p.sum(0).mean() - kl.sum(0).mean())
             It sums over the batch, dimension 0, and averages over what belongs to one image. Which
             of the two should be which?
         -(p.sum(1).mean() - kl.sum())
-            The pixels are right now. The KL is a sum over the batch as well: each of its images
-            pays for all.
+            The pixels are right now. The KL is also summed over the batch, so each image is charged
+            for all of them.
         -(p.sum() - kl.sum(1).mean())
             The KL is right now. The log-likelihood is a sum over the batch as well: the KL weighs
             less, the larger the batch.
         -(p - kl.sum(1, keepdim=True)).sum(1).mean()
-            The KL is subtracted from every pixel. How often does an image pay for its code?
+            The KL is subtracted from every pixel. How many times is the KL counted for one image?
         -p.sum(1).mean()
-            That is what the pixels cost. What does the code cost?
+            That is the distortion. Where is the KL?
         (p.sum(1) + kl.sum(1)).mean()
             To lower this, training would make the images less probable. Which of the two terms
             lacks its minus?""",
@@ -378,7 +380,7 @@ AVERAGED = Exercise(
         - Write down the number of values that each mean divides by.
         - One image's log-likelihood is a sum over its pixels, its KL a sum over dimensions.
         - Sum within an image, subtract, average over images, change the sign.""",
-    fact="""With 784 pixels and 5 latent dimensions the snippet weighs the KL 157 times. The same
+    fact="""With 784 pixels and 5 latent dimensions, this loss weights the KL by 157. The same
         loss is discussed at github.com/pytorch/examples/issues/234 and in many other places.""",
 )
 
