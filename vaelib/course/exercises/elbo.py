@@ -189,8 +189,8 @@ CERTAINTY = Exercise(
     title="The price of certainty",
     kind="warm-up",
     minutes=3,
-    question="""On paper or with a calculator: what is the (correct) KL of five dimensions that all
-        have μ = 0 and σ = 0.1? Give one decimal.""",
+    question="""On paper, with a pocket calculator if you like, compute the (correct) KL of five
+        dimensions that all have μ = 0 and σ = 0.1. Give one decimal.""",
     solution="price = 5 * 0.5 * (0.1**2 - 1 - 2 * math.log(0.1))  # nats",
     reasoning=r"""One dimension with $\mu=0$ costs $\tfrac12(\sigma^2-1-2\log\sigma)$; with
         $\sigma=0.1$ the logarithm contributes $2.303$ nats and the other terms about $-0.5$. The
