@@ -27,7 +27,7 @@ def test_what_is_not_attempted_is_told_kindly(capsys):
 def test_a_right_answer_is_confirmed_with_a_fact(capsys):
     exercises.check("price-of-certainty", 9.04)
     said = capsys.readouterr().out
-    assert said.startswith("The price of certainty ✓ Right. A code that is ten times")
+    assert said.startswith("The price of certainty ✓ Right. A latent that is ten times")
     assert PRICE.told in said
 
 

@@ -232,7 +232,7 @@ CERTAINTY = Exercise(
         - Begin with one dimension: write down ½(μ² + σ² − 1 − 2 log σ) and put in μ = 0.
         - log 0.1 is −2.303, and −2 log 0.1 is 4.605.
         - KLs of independent dimensions add up.""",
-    fact="""A code that is ten times sharper than the prior, σ = 0.1 at μ = 0, costs 1.8 nats, or
+    fact="""A latent that is ten times sharper than the prior, σ = 0.1 at μ = 0, costs 1.8 nats, or
         2.6 bits, per dimension. Ten times sharper again costs 2.3 nats more.""",
 )
 
