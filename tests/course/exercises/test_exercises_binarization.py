@@ -1,4 +1,4 @@
-"""The exercises on binarization: right answers in different styles, wrong ones in other words."""
+"""The exercises on binarization: right answers in different styles, and wrong ones."""
 
 import math
 
@@ -22,15 +22,15 @@ def ink_by_a_loop(pixels):
     return [[int(pixel > level) for pixel in row] for row in pixels.tolist()]
 
 
-def tossed(intensity, noise):
+def drawn(intensity, noise):
     return (noise < intensity).float()
 
 
 def views_by_loops(intensity, noise):
     return [
         [
-            [1.0 if e < p else 0.0 for e, p in zip(some, coins, strict=True)]
-            for some, coins in zip(fresh, intensity.tolist(), strict=True)
+            [1.0 if e < p else 0.0 for e, p in zip(some, greys, strict=True)]
+            for some, greys in zip(fresh, intensity.tolist(), strict=True)
         ]
         for fresh in noise.tolist()
     ]
@@ -39,15 +39,15 @@ def views_by_loops(intensity, noise):
 def views_as_in_the_snippet(intensity, noise):
     seen = []
     for fresh in noise:
-        intensity = tossed(intensity, fresh)
+        intensity = drawn(intensity, fresh)
         seen.append(intensity)
     return torch.stack(seen)
 
 
 def views_that_remember(intensity, noise):
-    seen = [tossed(intensity, noise[0])]
+    seen = [drawn(intensity, noise[0])]
     for fresh in noise[1:]:
-        seen.append(torch.maximum(seen[-1], tossed(intensity, fresh)))
+        seen.append(torch.maximum(seen[-1], drawn(intensity, fresh)))
     return torch.stack(seen)
 
 
@@ -84,11 +84,11 @@ RIGHT = {
         ink_by_a_loop,
         lambda p: p >> 7 if p.dtype == torch.uint8 else p > 0.5,
     ],
-    "where-the-coins-freeze": [
+    "where-the-pixels-freeze": [
         views_by_loops,
         lambda p, e: np.less(e.numpy(), p.numpy()[None]).astype(np.float64),
     ],
-    "nine-to-one": [119.2, np.float64(119.171), torch.tensor([119.17])],
+    "nineteen-to-one": [58.0, np.float64(58.017), torch.tensor([58.02])],
     "ten-tables": [mixture_by_distributions, mixture_by_loops],
 }
 WRONG = {
@@ -97,14 +97,14 @@ WRONG = {
         (lambda p: p.numpy() > 127.5, "a level that is meant for bytes"),
         (lambda p: (p.double() / p.double().max()) > 0.5, "one pixel decides"),
     ],
-    "where-the-coins-freeze": [
+    "where-the-pixels-freeze": [
         (views_as_in_the_snippet, "Every epoch looks like the first"),
         (views_that_remember, "ink once stays ink"),
     ],
-    "nine-to-one": [(82.6, "in nats"), (367.7, "entropy of such coins")],
+    "nineteen-to-one": [(40.2, "in nats"), (224.5, "That is the entropy")],
     "ten-tables": [
         (mixture_that_underflows, "infinite for many"),
-        (lambda x, f: -each_table(x, f).exp().mean(1).clamp(1e-12).log(), "to 27.6 nats"),
+        (lambda x, f: -each_table(x, f).exp().mean(1).clamp(1e-12).log(), "more than 27.6 nats"),
     ],
 }
 
