@@ -253,3 +253,23 @@ def draw_architecture(pixels: int = 784, hidden: int = 500, latent: int = 5) -> 
     axes.set(xlim=(-0.7, 8.3), ylim=(-1.35, 1.5))
     axes.axis("off")
     return figure
+
+
+def show_toy(
+    latents: Float[Tensor, " image"],
+    probability: Float[Tensor, "image pixel"],
+    images: Float[Tensor, "image pixel"],
+) -> Figure:
+    """Draw images of few pixels: z as title, pixel probabilities above, drawn pixels below."""
+    figure, panels = plt.subplots(1, len(images), figsize=(9.2, 1.3), squeeze=False)
+    edges = np.arange(images.shape[1] + 1)
+    drawn = dict(cmap="gray_r", vmin=0, vmax=1, edgecolors=GREY, linewidth=0.8)
+    for axes, z, *rows in zip(panels[0], latents, probability, images, strict=True):
+        for top, row in zip((1.2, 0), rows, strict=True):
+            axes.pcolormesh(edges, [top, top + 1], row[None].numpy(), **drawn)
+        axes.set_title(f"z = {z:.2f}".replace("-", "−"), loc="center")
+        axes.set(xticks=[], yticks=[], aspect="equal")
+        axes.spines[:].set_visible(False)
+    panels[0, 0].set_yticks([0.5, 1.7], ["x", "π"])
+    panels[0, 0].tick_params(length=0)
+    return figure
