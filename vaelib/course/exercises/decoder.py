@@ -85,9 +85,10 @@ PIXELS_OF_SIGNS = Exercise(
     solution=log_likelihood_of_signs,
     reasoning=r"""For ink, $\log\pi=-\log(1+e^{-\ell})$; for background,
         $\log(1-\pi)=-\log(1+e^{\ell})$. The two differ only in the sign of $\ell$. With the pixel
-        $s=\pm1$ they become one formula, $\log p=-\log(1+e^{-s\ell})=-\operatorname{softplus}
-        (-s\ell)$. `F.logsigmoid(image * logits)`, summed over the pixels, gives the same. A sigmoid
-        followed by a log does not: in 32 bits, the sigmoid of $-200$ is 0, and its log is −∞.""",
+        $s=\pm1$ they become one formula,
+        $\log p=-\log(1+e^{-s\ell})=-\operatorname{softplus}(-s\ell)$.
+        `F.logsigmoid(image * logits)`, summed over the pixels, gives the same. A sigmoid followed
+        by a log does not: in 32 bits, the sigmoid of $-200$ is 0, and its log is −∞.""",
     probes=[(_signs, _mild), (_signs, _wild), (_signs[:1, :4], _mild[:1, :4])],
     given="""
         ink, pi, p = (image + 1) / 2, logits.sigmoid(), (image * logits).sigmoid()
