@@ -260,7 +260,7 @@ def test_a_dict_is_not_taken_for_letters():
         ("four-curves", "", "once"),
         ("four-curves", [1, 2, 3, 4], "Letters are asked for"),
         ("four-curves", None, "Letters are asked for"),
-        ("batch-in-parts", lambda theta, images, loss_of, *_: loss_of(theta, images), "takes 2"),
+        ("copied-or-new", lambda samples, train, test: samples @ train, "RuntimeError"),
         (
             "two-bugs-in-one-line",
             lambda losses: LOSS.answer(losses.detach()),

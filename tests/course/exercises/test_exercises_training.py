@@ -8,52 +8,26 @@ from torch.distributions import Normal, kl_divergence
 from vaelib.course.exercises import training
 
 
-def adam(gradients):
-    """How far PyTorch's Adam moves a weight in each step, in units of the learning rate."""
-    theta = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    optimizer, moved = torch.optim.Adam([theta], lr=1.0), []
-    for gradient in gradients:
-        before, theta.grad = theta.item(), torch.full_like(theta, gradient)
-        optimizer.step()
-        moved.append(before - theta.item())
-    return moved
+def closeness_image_by_image(samples, train, test):
+    def nearest(image):
+        return min(int((image != other).sum()) for other in train)
+
+    usual = np.array([nearest(image) for image in test])
+    return np.array([np.mean(usual <= nearest(image)) for image in samples])
 
 
-def parts_by_autograd(theta, images, loss_of, batch_size, part_size):
-    for at in range(0, len(images), batch_size):
-        batch = images[at : at + batch_size]
-        gradient = torch.zeros_like(theta)
-        for start in range(0, len(batch), part_size):
-            part = batch[start : start + part_size]
-            theta = theta.detach().requires_grad_()
-            gradient += torch.autograd.grad(loss_of(theta, part) * len(part), theta)[0]
-        theta = theta.detach() - 0.1 * gradient / len(batch)
-    return theta.numpy()
+def closeness_by_matrices(samples, train, test):
+    def nearest(images):
+        return (images @ (1 - train).T + (1 - images) @ train.T).min(1).values
+
+    usual = nearest(test).sort().values
+    return torch.searchsorted(usual, nearest(samples), right=True) / len(test)
 
 
-def parts_by_functions(theta, images, loss_of, batch_size, part_size):
-    for batch in images.split(batch_size):
-        slopes = [
-            torch.func.grad(loss_of)(theta, part) * len(part) for part in batch.split(part_size)
-        ]
-        theta = theta - 0.1 * sum(slopes) / len(batch)
-    return theta
-
-
-def parts_averaged(theta, images, loss_of, batch_size, part_size):
-    for batch in images.split(batch_size):
-        slopes = [torch.func.grad(loss_of)(theta, part) for part in batch.split(part_size)]
-        theta = theta - 0.1 * torch.stack(slopes).mean(0)
-    return theta
-
-
-def parts_returning_early(theta, images, loss_of, batch_size, part_size):  # noqa: RET503
-    theta = theta.requires_grad_()
-    for batch in images.split(batch_size):
-        for part in batch.split(part_size):
-            (loss_of(theta, part) * len(part) / len(batch)).backward()
-        theta.data -= 0.1 * theta.grad
-        return theta
+def closeness_from_the_rest(samples, train, test):
+    from_test = torch.cdist(test, train, p=1).min(1).values
+    from_train = torch.cdist(samples, train, p=1).min(1).values
+    return torch.stack([(from_test < distance).double().mean() for distance in from_train])
 
 
 def price(mean, log_std):
@@ -74,10 +48,10 @@ def bound_in_numpy(log_likelihood, mean, log_std, noise):
 
 
 RIGHT = {
-    "step-without-a-gradient": [adam([3.0, 0.0])[1], 0.67, torch.tensor(0.6701)],
-    "batch-in-parts": [parts_by_autograd, parts_by_functions],
+    "printed-means": [121.5, 0.14 * 28 * 28 + 11.75, torch.tensor(121.51)],
     "no-noise-when-testing": [bound_sample_by_sample, bound_in_numpy],
-    "what-a-code-leaves-open": [
+    "copied-or-new": [closeness_image_by_image, closeness_by_matrices],
+    "what-a-latent-leaves-open": [
         11.25,
         -20 * (0.75 * np.log(0.75) + 0.25 * np.log(0.25)),
         torch.tensor(11.2),
@@ -85,20 +59,20 @@ RIGHT = {
     "budget-in-bits": [66.9, torch.tensor(67.0)],
 }
 WRONG = {
-    "step-without-a-gradient": [(0.00067, "in units of η"), (0.9004, "What is t now")],
-    "batch-in-parts": [
-        (parts_averaged, "the bug of the thread"),
-        (parts_returning_early, "Where does the return stand"),
-    ],
+    "printed-means": [(112.1, "how many dimensions"), (98.0, "minus sign")],
     "no-noise-when-testing": [
-        (lambda f, m, s, e: f(m + s.exp() * e.mean(0)) - price(m, s), "averages the codes"),
+        (lambda f, m, s, e: f(m + s.exp() * e.mean(0)) - price(m, s), "averages the latents"),
         (
             lambda f, m, s, e: f(m + s.exp() * e).exp().mean(0).log() - price(m, s),
             "log of an average",
         ),
     ],
-    "what-a-code-leaves-open": [(4.9, "base 10"), (6.9, "rarer sides")],
-    "budget-in-bits": [(96.6, "in bits. It is asked for in nats"), (-19.9, "how many pixels")],
+    "copied-or-new": [
+        (closeness_from_the_rest, "same distance as the sample counts"),
+        (lambda s, r, t: torch.cdist(s, r, p=1).min(1).values, "Are they unusual"),
+    ],
+    "what-a-latent-leaves-open": [(4.9, "base 10"), (6.9, "part of the rare case")],
+    "budget-in-bits": [(96.6, "right amount in bits"), (-19.9, "How many pixels")],
 }
 
 
