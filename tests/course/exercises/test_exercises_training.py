@@ -56,7 +56,6 @@ RIGHT = {
         -20 * (0.75 * np.log(0.75) + 0.25 * np.log(0.25)),
         torch.tensor(11.2),
     ],
-    "budget-in-bits": [66.9, torch.tensor(67.0)],
 }
 WRONG = {
     "printed-means": [(112.1, "how many dimensions"), (98.0, "minus sign")],
@@ -72,7 +71,6 @@ WRONG = {
         (lambda s, r, t: torch.cdist(s, r, p=1).min(1).values, "Are they unusual"),
     ],
     "what-a-latent-leaves-open": [(4.9, "base 10"), (6.9, "part of the rare case")],
-    "budget-in-bits": [(96.6, "right amount in bits"), (-19.9, "How many pixels")],
 }
 
 
