@@ -11,22 +11,22 @@ from vaelib.course.exercises import encoder
 from vaelib.encoder import ConvEncoder, Gaussian, reparameterize
 
 
-def codes_in_numpy(mean, log_std, noise):
+def latents_in_numpy(mean, log_std, noise):
     mean, log_std, noise = (tensor.double().numpy() for tensor in (mean, log_std, noise))
     return np.stack([m + np.exp(s) * e for m, s, e in zip(mean, log_std, noise, strict=True)])
 
 
-def codes_by_a_loop(mean, log_std, noise):
-    codes = torch.zeros_like(noise)
+def latents_by_a_loop(mean, log_std, noise):
+    latents = torch.zeros_like(noise)
     for image in range(noise.shape[0]):
         for sample in range(noise.shape[1]):
-            codes[image, sample] = mean[image] + log_std[image].exp() * noise[image, sample]
-    return codes
+            latents[image, sample] = mean[image] + log_std[image].exp() * noise[image, sample]
+    return latents
 
 
-def density_by_a_loop(codes, mean, log_std):
+def density_by_a_loop(latents, mean, log_std):
     images = []
-    for row in zip(codes.tolist(), mean.tolist(), log_std.tolist(), strict=True):
+    for row in zip(latents.tolist(), mean.tolist(), log_std.tolist(), strict=True):
         total = 0.0
         for z, m, s in zip(*row, strict=True):
             std = math.exp(s)
@@ -74,9 +74,9 @@ def parameters_of_the_package(side):
 
 RIGHT = {
     "misread-head": [20.09, 20, torch.tensor(3.0).exp()],
-    "several-codes": [
-        codes_in_numpy,
-        codes_by_a_loop,
+    "several-latents": [
+        latents_in_numpy,
+        latents_by_a_loop,
         lambda m, s, e: reparameterize(Gaussian(m, s), e.transpose(0, 1)).transpose(0, 1),
     ],
     "misread-density": [
@@ -87,11 +87,11 @@ RIGHT = {
     "larger-picture": [67_530, parameters_of_the_package(56)],
 }
 WRONG = {
-    "misread-head": [(4.48, "each width"), (2.72, "If it is e")],
-    "several-codes": [
+    "misread-head": [(4.48, "for each width"), (2.72, "If it is e")],
+    "several-latents": [
         (
             lambda m, s, e: reparameterize(Gaussian(m, s), e.transpose(0, 1)),
-            "come out as (sample, batch, latent)",
+            "their shape is (sample, batch, latent)",
         ),
         (
             lambda m, s, e: torch.stack([m + s.exp() * e[:, 0]] * e.shape[1], 1),
@@ -104,7 +104,7 @@ WRONG = {
     ],
     "baseline-from-the-others": [
         (baseline_off_the_product, "from the product"),
-        (gradients_at_the_noise, "It expects the code"),
+        (gradients_at_the_noise, "It expects the latent"),
     ],
     "larger-picture": [(20_490, "at 28 × 28"), (4_126_976, "multiply-adds")],
 }
