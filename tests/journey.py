@@ -34,15 +34,15 @@ from vaelib.course.explorers.shell import View
 from vaelib.course.handwriting import as_mnist
 
 Settings = dict[str, object]
-TOSS, RESET = "Toss the coins again", "Reset"
+DRAW_PIXELS, RESET = "Draw the pixels again", "Reset"
 
 
 class Case(NamedTuple):
     """An explorer, and what its picture must be for the settings that are shown.
 
     `expected` takes what the notebook works on, as `Toy` has it, and the values of the controls
-    by label, and `TOSS`, how often coins were tossed. `key` and `drag` are the labels of sliders,
-    `buttons` what each button sets.
+    by label, and `DRAW_PIXELS`, the number of the draw of pixels. `key` and `drag` are the labels
+    of sliders, `buttons` what each button sets.
     """
 
     call: str
@@ -57,12 +57,12 @@ def digit(world: Toy, settings: Settings) -> torch.Tensor:
 
 
 def again(world: Toy, settings: Settings) -> Settings:
-    return {TOSS: settings[TOSS] + 1}
+    return {DRAW_PIXELS: settings[DRAW_PIXELS] + 1}
 
 
 def binarized(world: Toy, settings: Settings) -> View:
     level = settings["threshold (intensity)"]
-    return coins.view_binarized(digit(world, settings), level=level, tossed=settings[TOSS])
+    return coins.view_binarized(digit(world, settings), level=level, tossed=settings[DRAW_PIXELS])
 
 
 CLOUD = {
@@ -88,7 +88,7 @@ def first_noise(world: Toy, settings: Settings) -> Settings:
 def decoded(world: Toy, settings: Settings) -> View:
     code = torch.tensor([float(settings[f"z{i} (prior σ)"]) for i in range(1, 6)])
     image = threshold(digit(world, settings))
-    return decoding.view_decoded(world.demonstrated, image, code, tossed=settings[TOSS])
+    return decoding.view_decoded(world.demonstrated, image, code, tossed=settings[DRAW_PIXELS])
 
 
 def encoded(world: Toy, settings: Settings) -> Settings:
@@ -114,7 +114,7 @@ def best(world: Toy, settings: Settings) -> Settings:
     return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
 
 
-DOUBLINGS, DRAW = "codes k (log₂)", "Draw again"
+DOUBLINGS, DRAW = "draws k (log₂)", "Draw again"
 
 
 def estimated(world: Toy, settings: Settings) -> View:
@@ -141,7 +141,7 @@ CASES = [
         binarized,
         key="threshold (intensity)",
         drag="digit (index)",
-        buttons={TOSS: again},
+        buttons={DRAW_PIXELS: again},
     ),
     Case(
         "encode",
@@ -155,7 +155,7 @@ CASES = [
         decoded,
         key="z2 (prior σ)",
         drag="digit (index)",
-        buttons={TOSS: again, "Encode this digit": encoded, "Surprise me": first_surprise},
+        buttons={DRAW_PIXELS: again, "Encode this digit": encoded, "Surprise me": first_surprise},
     ),
     Case(
         "bound",
@@ -289,7 +289,7 @@ def keyboard(case: Case, sheet: Sheet) -> None:
     screen = sheet.explorer(case.call)
     expected = partial(case.expected, sheet.world)
     before = screen.settings
-    expect(screen, expected(before | {TOSS: 1}))
+    expect(screen, expected(before | {DRAW_PIXELS: 1}))
     layout = screen.layout()
     screen.press(case.key, "ArrowRight")
     place = sheet.selected, screen.top
@@ -299,11 +299,11 @@ def keyboard(case: Case, sheet: Sheet) -> None:
     assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
     assert after[case.key] > before[case.key]
     assert after == before | {case.key: after[case.key]}
-    expect(screen, expected(after | {TOSS: 1}))
+    expect(screen, expected(after | {DRAW_PIXELS: 1}))
     assert screen.layout() == layout
     screen.button(RESET).focus()
     sheet.page.keyboard.press("Enter")
-    expect(screen, expected(before | {TOSS: 1}))
+    expect(screen, expected(before | {DRAW_PIXELS: 1}))
     assert screen.settings == before
     assert (sheet.selected, screen.top) == place, "the keys moved the page or the selected cell"
 
@@ -315,7 +315,7 @@ def mouse(case: Case, sheet: Sheet) -> None:
     first = screen.settings
     screen.drag(case.drag, 0.3)
     assert screen.settings[case.drag] != first[case.drag]
-    settings = screen.settings | {TOSS: 1}
+    settings = screen.settings | {DRAW_PIXELS: 1}
     expect(screen, expected(settings))
     layout = screen.layout()
     for button, change in case.buttons.items():
@@ -326,7 +326,7 @@ def mouse(case: Case, sheet: Sheet) -> None:
         settings |= screen.settings  # a slider rounds what it is given to its steps
         expect(screen, expected(settings))
     screen.click(RESET)
-    expect(screen, expected(first | {TOSS: 1}))
+    expect(screen, expected(first | {DRAW_PIXELS: 1}))
     assert screen.settings == first
     assert screen.layout() == layout
 
@@ -340,13 +340,13 @@ def burst(case: Case, sheet: Sheet) -> None:
         screen.burst(case.key, "ArrowRight", 30)
         last = screen.settings
         assert last != first
-        expect(screen, expected(last | {TOSS: 1}))
+        expect(screen, expected(last | {DRAW_PIXELS: 1}))
         time.sleep(0.5)
     assert len(seen) <= 3, f"{len(seen)} pictures for one burst: the first, the newest, no more"
     screen.press(case.key, "ArrowLeft", 30)
-    expect(screen, expected(screen.settings | {TOSS: 1}))
+    expect(screen, expected(screen.settings | {DRAW_PIXELS: 1}))
     screen.click(RESET)
-    expect(screen, expected(first | {TOSS: 1}))
+    expect(screen, expected(first | {DRAW_PIXELS: 1}))
 
 
 def codes_of(world: Toy, *numbers: int) -> torch.Tensor:
@@ -483,7 +483,7 @@ def follows(sheet: Sheet) -> None:
     """The explorer that is tried says nothing of its kernel and shows what its controls say."""
     screen = sheet.explorer(TRIED.call)
     screen.press(TRIED.key, "ArrowRight")
-    expect(screen, TRIED.expected(sheet.world, screen.settings | {TOSS: 1}))
+    expect(screen, TRIED.expected(sheet.world, screen.settings | {DRAW_PIXELS: 1}))
     assert soon(lambda: screen.notice == "")
     assert not screen.dimmed
 

@@ -1,4 +1,4 @@
-"""Every figure that the notebooks share. Plots know arrays, not models."""
+"""The figures that the notebooks share. Plots take arrays, not models."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from torch import Tensor
 
-# Of Okabe & Ito's colours, which stay apart for colour-blind readers, those that also stand out
-# from white, at 3 to 1 or more; grey, which writes as well, at 4.5 to 1 (WCAG 2.2).
+# Colours of Okabe & Ito, which colour-blind readers can tell apart. These have a contrast of at
+# least 3 to 1 with white; grey, which is also used for text, has 4.5 to 1 (WCAG 2.2).
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, BLACK, GREY = "#CC79A7", "#000000", "#767676"
 
 Images = Tensor | np.ndarray  # (image, pixel), as `intensities` takes them
 
-# One for each digit, for dots that let others shine through.
+# One colour per digit, for dots that are partly transparent.
 DIGITS = ("#1F77B4", "#C85200", "#1E8449", "#C4161C", "#8A5FC0")
 DIGITS += ("#7B4B40", "#C2449A", "#6B6B6B", "#7A7C00", "#00838F")
 DIGIT_MARKERS = "o^sDvP*X<>"
 OPACITY = 0.8
-TOLERANCE = 1e-4  # of an intensity that rounding moved out of its range
+TOLERANCE = 1e-4  # for intensities that rounding moved out of their range
 
 STYLE = {
     "figure.dpi": 100,
@@ -44,12 +44,12 @@ STYLE = {
 
 
 def style() -> None:
-    """Set matplotlib's defaults to the course's: sizes, quiet frames, colour-blind-safe colours."""
+    """Set matplotlib's defaults: sizes, few frame lines, colours that the colour-blind can tell."""
     plt.rcParams.update(STYLE)
 
 
 def image_shape(pixels: int, shape: tuple[int, int] | None = None) -> tuple[int, int]:
-    """Height and width of an image of so many pixels: `shape`, or by default a square.
+    """Height and width of an image with this many pixels: `shape`, or by default a square.
 
     Raises ValueError unless the pixels fill `shape`, or a square.
     """
@@ -67,9 +67,9 @@ def image_shape(pixels: int, shape: tuple[int, int] | None = None) -> tuple[int,
 
 
 def intensities(images: Images) -> Float[Tensor, "*shape"]:
-    """Images in float32, from 0 (paper) to 1 (ink), on the CPU: what is drawn.
+    """Images as they are drawn: float32, from 0 (paper) to 1 (ink), on the CPU.
 
-    Bytes are divided by 255, unless they are 0 and 1 only. Raises ValueError for other values.
+    Bytes are divided by 255, unless all of them are 0 or 1. Raises ValueError for other values.
     """
     if not isinstance(images, Tensor | np.ndarray):
         kind, has = type(images).__name__, getattr(images, "_fields", ())
@@ -84,7 +84,7 @@ def intensities(images: Images) -> Float[Tensor, "*shape"]:
         raise ValueError(
             "expected images of intensities from 0 (paper) to 1 (ink), got values from "
             f"{values.min():.4g} to {values.max():.4g}. If they end at 255, divide them by 255; if "
-            "they are a decoder's logits, draw logits.sigmoid(); nan is not a number at all"
+            "they are a decoder's logits, draw logits.sigmoid(). nan means: not a number"
         )
     return values
 
@@ -96,10 +96,10 @@ def montage(
     *,
     shape: tuple[int, int] | None = None,
 ) -> Float[np.ndarray, "height width"]:
-    """Images laid out row by row in one array, `margin` blank pixels between them.
+    """Images row by row in one array, with `margin` blank pixels between them.
 
     `shape` is the height and width of each image; without it they are square. Raises ValueError
-    unless there are an image and a column, and as `image_shape` and `intensities` do.
+    unless there is an image and a column, and as `image_shape` and `intensities` do.
     """
     images = intensities(images)
     if images.ndim > 2:
@@ -128,7 +128,7 @@ def show_images(
     axes: Axes | None = None,
     shape: tuple[int, int] | None = None,
 ) -> Axes:
-    """Draw images of intensities in [0, 1], ink dark, in rows of `columns`.
+    """Draw images with intensities in [0, 1] in rows of `columns`; ink is dark.
 
     `shape` is the height and width of each image; without it they are square.
     """
@@ -148,7 +148,7 @@ def show_rows(
     title: str = "",
     shape: tuple[int, int] | None = None,
 ) -> Figure:
-    """Draw one named row of images under another, so that columns can be compared.
+    """Draw named rows of images, one under another, so that columns can be compared.
 
     `shape` is the height and width of each image; without it they are square.
     """
@@ -176,9 +176,9 @@ def save_images(
     columns: int = 10,
     shape: tuple[int, int] | None = None,
 ) -> Path:
-    """Write images in rows of `columns` as one PNG, ink dark on white, and return its path.
+    """Save images in rows of `columns` as one PNG, dark ink on white, and return its path.
 
-    Ten columns and ten images make the strip that the blog post calls `sample.png`. `shape` is
+    Ten images in ten columns give the strip that the blog post calls `sample.png`. `shape` is
     the height and width of each image; without it they are square.
     """
     path = Path(path).expanduser()
@@ -196,7 +196,7 @@ def plot_history(
     label: str = "nats per image",
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw one value an epoch for each named curve, and the band that the last should end in."""
+    """Draw each named curve, one value per epoch, and the band in which it should end."""
     axes = axes or plt.figure().add_subplot()
     for i, (name, values) in enumerate(curves.items()):
         mark = DIGIT_MARKERS[i % len(DIGIT_MARKERS)]
@@ -216,7 +216,7 @@ def scatter_latents(
     title: str = "",
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw two latent dimensions, a marker and a colour a digit."""
+    """Draw two latent dimensions, with one marker and one colour per digit."""
     axes = axes or plt.figure(figsize=(7, 5.6)).add_subplot()
     for digit in labels.unique().tolist():
         at = codes[labels == digit].float()
@@ -228,7 +228,7 @@ def scatter_latents(
 
 
 def draw_architecture(pixels: int = 784, hidden: int = 500, latent: int = 5) -> Figure:
-    """Draw a dense VAE from left to right, each layer's width to scale (by square root)."""
+    """Draw a dense VAE from left to right; heights are scaled by the square root of layer sizes."""
     figure, axes = plt.subplots(figsize=(9.2, 3.6))
     layers = [(0.0, pixels), (1.6, hidden), (3.2, latent), (4.4, latent), (6.0, hidden)]
     layers.append((7.6, pixels))

@@ -6,7 +6,7 @@ from vaelib.course import explorers
 from vaelib.course.explorers import coins
 
 
-def test_tosses_are_coins_of_the_right_probability_and_repeatable():
+def test_draws_have_the_right_probability_and_are_repeatable():
     grey = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
     tosses = torch.stack([coins.toss(grey, number) for number in range(4000)])
     error = (grey * (1 - grey) / 4000).sqrt()
@@ -14,7 +14,7 @@ def test_tosses_are_coins_of_the_right_probability_and_repeatable():
     assert torch.equal(coins.toss(grey, 7), tosses[7])
 
 
-def test_entropy_is_that_of_torch_and_nothing_where_coins_are_certain():
+def test_entropy_is_that_of_torch_and_zero_for_certain_pixels():
     probability = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
     expected = torch.distributions.Bernoulli(probability).entropy()
     assert torch.allclose(coins.entropy(probability), expected)
@@ -24,12 +24,12 @@ def test_entropy_is_that_of_torch_and_nothing_where_coins_are_certain():
 
 def test_the_words_count_what_the_picture_shows():
     pixels = torch.zeros(784, dtype=torch.uint8)
-    pixels[:10], pixels[10:14] = 255, 51  # ten certain, four of probability 1/5
+    pixels[:10], pixels[10:14] = 255, 51  # ten certain, four with probability 1/5
     words = coins.view_binarized(pixels, level=0.1, tossed=3).words
     now = coins.toss(pixels / 255, 3)
     flipped = int((now != coins.toss(pixels / 255, 2)).sum())
     assert "<b>14</b> pixels by the threshold" in words
-    assert f"<b>{int(now.sum())}</b> by the coins" in words
+    assert f"<b>{int(now.sum())}</b> in this draw" in words
     assert f"{10 + 4 / 5:.0f} expected" in words
     assert f"<b>{flipped}</b> pixels" in words
     assert f"{4 * 2 * 0.2 * 0.8:.0f} expected. Entropy" in words

@@ -22,11 +22,11 @@ def test_the_words_give_the_log_likelihood_of_the_chosen_digit(model, digits):
         coins = torch.distributions.Bernoulli(logits=model.decoder(code[None])[0])
     assert f"<b>−{-coins.log_prob(image).sum():.1f}</b> nats" in words
     normal = torch.distributions.Normal(0.0, 1.0).log_prob(code).sum()
-    assert f"log p(z) of the code: −{-normal:.1f}" in words
-    assert f"784 fair coins would give −{784 * math.log(2):.0f}" in words
+    assert f"log p(z) of the latent: −{-normal:.1f}" in words
+    assert f"With π = ½ for all 784 pixels, it would be −{784 * math.log(2):.0f}" in words
 
 
-def test_mean_code_is_the_posterior_mean(model, digits):
+def test_mean_code_is_the_mean_of_the_approximate_posterior(model, digits):
     image = threshold(digits[:4])
     with torch.no_grad():
         expected = model.encoder(image).mean
@@ -46,7 +46,7 @@ def test_encode_sets_the_sliders_to_the_posterior_mean(model, digits):
     assert turned.picture.value == png(decoding.view_decoded(model, image, code).figure)
 
 
-def test_surprise_draws_from_the_prior_another_code_each_time(model, digits, monkeypatch):
+def test_surprise_draws_another_latent_from_the_prior_each_time(model, digits, monkeypatch):
     turned = explorers.decode(model, digits)
     monkeypatch.setattr(turned, "_draw", lambda: None)  # the pictures are not looked at
     codes = []
@@ -59,7 +59,7 @@ def test_surprise_draws_from_the_prior_another_code_each_time(model, digits, mon
     assert abs(codes.std() - 1) < 4 / math.sqrt(2 * 1500) + 0.01  # cut at three
 
 
-def test_a_toss_is_of_the_mean_image_and_leaves_the_score_alone(model, digits):
+def test_a_draw_uses_the_mean_image_and_leaves_the_likelihood_alone(model, digits):
     image, code = threshold(digits[0]), torch.zeros(5)
     first = decoding.view_decoded(model, image, code, tossed=1)
     second = decoding.view_decoded(model, image, code, tossed=2)

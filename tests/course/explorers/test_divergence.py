@@ -61,7 +61,7 @@ def test_the_words_hold_both_formulas_and_the_parts_add_up(mean, log_std):
     assert shown[:7] == pytest.approx([mean, std, gain, -loss, right, right, wrong], abs=0.006)
     assert round(shown[2] + shown[3], 3) == shown[4], "what is shown adds up"
     assert abs(shown[6] - wrong) <= 0.0005 + 1e-9
-    assert ("which no divergence can be" in words) == (wrong < 0)
+    assert ("a divergence is never negative" in words) == (wrong < 0)
 
 
 def test_the_words_compare_the_formulas():

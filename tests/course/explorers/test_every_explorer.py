@@ -157,7 +157,7 @@ class TestSizes:
         picture = turned.view(**turned.settings).figure.pixels()
         size = shape or (32, 32)
         same(image_at(picture, 0.05, 0.05, 1.68, size), expected.view(size))
-        assert f"{pixels} fair coins" in turned.words.value
+        assert f"π = ½ for all {pixels} pixels" in turned.words.value
 
     def test_walk(self, shape, pixels):
         model = model_of(pixels)

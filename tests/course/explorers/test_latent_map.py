@@ -91,7 +91,7 @@ def test_the_map_is_of_the_chosen_axes_and_told_in_words(turned, model, digits, 
     turned.set(across=2, up=3)
     expected = latent_map.map_of(codes_of(model, digits)[:, [2, 3]], labels)
     assert pad.map == png(expected.figure) != before
-    assert "300 codes" in pad.alt
+    assert "300 latents" in pad.alt
 
 
 def test_a_point_on_the_map_lies_where_the_pad_puts_it():
@@ -104,7 +104,7 @@ def test_a_point_on_the_map_lies_where_the_pad_puts_it():
     assert abs((rows.min() + rows.max()) / 2 / 435 - 0.625) < 0.02
 
 
-def test_half_of_all_codes_lie_within_the_median_radius(generator):
+def test_half_of_all_latents_lie_within_the_median_radius(generator):
     for size in (1, 2, 5, 20):
         norms = torch.randn(20_000, size, generator=generator).norm(dim=1)
         within = (norms < latent_map.median_radius(size)).double().mean()

@@ -104,7 +104,7 @@ def test_the_words_hold_estimate_truth_bias_and_shares(model, truth, settings):
     if count > 1:
         assert shown.pop(0) == count
     else:
-        assert "one code" in words
+        assert "one draw" in words
     error = std / math.sqrt(2**16 / count)
     assert shown[:6] == pytest.approx([estimate, truth, mean, std, mean - truth, error], abs=0.002)
     assert shown[6] == pytest.approx(100 * share.max().item(), rel=0.06)

@@ -1,4 +1,4 @@
-"""Turn it and see: an explorer for each idea, over functions that need no widget."""
+"""Interactive explorers, one for each idea. Behind each is a function that needs no widget."""
 
 from vaelib.course.explorers.cloud import encode
 from vaelib.course.explorers.coins import binarize

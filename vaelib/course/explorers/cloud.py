@@ -1,4 +1,4 @@
-"""Explorer on the encoder: a cloud of codes, one sample, and where the gradient pushes them."""
+"""Explorer on the encoder: a cloud of latents, one sample, and where the gradient pushes them."""
 
 import itertools
 from functools import cache
@@ -18,8 +18,8 @@ from vaelib.course.explorers.shell import Explorer, Number, Picture, View, panel
 from vaelib.elbo import kl
 from vaelib.encoder import Gaussian, reparameterize
 
-STAR = (1.5, 1.0)  # the code that the toy's decoder wants
-BLUR = 0.5  # standard deviation with which it wants it
+STAR = (1.5, 1.0)  # the latent that the toy's decoder prefers
+BLUR = 0.5  # standard deviation of the decoder around it
 PULLS = ("ELBO", "log-likelihood", "−KL")
 STEP = 0.05  # of one step of ascent
 EDGE = 4.0  # standard deviations of the prior, from the plane's centre to its edge
@@ -31,7 +31,7 @@ CENTRE, WIDTH, SAMPLE = plotting.BLUE, plotting.ORANGE, plotting.GREEN
 
 
 class Pull(NamedTuple):
-    """What the objectives are worth, in nats, and the gradient of one by autograd."""
+    """The terms of the ELBO in nats, and the gradient of one objective by autograd."""
 
     log_likelihood: float
     kl: float
@@ -45,7 +45,8 @@ def pull_of(
 ) -> Pull:
     """The toy's terms for one sample, and the gradient of `pull` in μ and log σ.
 
-    The log-likelihood is log N(star; z, 0.5² I) of the code z = μ + σ·ε; `pull` is one of `PULLS`.
+    The log-likelihood is log N(star; z, 0.5² I) of the latent z = μ + σ·ε. `pull` is one of
+    `PULLS`.
     """
     posterior = Gaussian(mean[None].detach().clone(), log_std[None].detach().clone())
     for parameter in posterior:
@@ -69,7 +70,7 @@ def view_gradient(
     noise_2: Number,
     pull: str = "ELBO",
 ) -> View:
-    """A posterior of two dimensions, the sample that ε picks, and how gradient ascent moves them.
+    """An approximate posterior in two dimensions, the sample for ε, and how ascent moves them.
 
     Raises KeyError for a `pull` that is not one of `PULLS`.
     """
@@ -110,7 +111,7 @@ def _growing(gradient: list[float]) -> str:
 
 
 def shown(gradient: Float[np.ndarray, "2"], most: float) -> Float[np.ndarray, "2"]:
-    """A gradient as an arrow in its direction, longer the stronger, but never beyond `most`."""
+    """A gradient as an arrow: it grows with the gradient, but stays shorter than `most`."""
     return most * gradient / (np.hypot(*gradient) + 3)
 
 
@@ -131,12 +132,12 @@ def _draw_plane(
     plane.line(*zip(mean, code, strict=True), color=SAMPLE, lw=1.2, ls=(0, (2, 1)), zorder=2)
     inside = abs(code).max() <= EDGE
     at = code.clip(-EDGE, EDGE)
-    # To first order, moving μ and log σ along their gradient carries z = μ + σ·ε along this:
+    # To first order, moving μ and log σ along their gradients moves z = μ + σ·ε along this:
     carried = by_mean + std * noise * by_log_std
     for outward in ([1, 0], [-1, 0], [0, 1], [0, -1]):
         end = mean + outward * std
         growth = shown(outward * by_log_std, 0.9)
-        # A push inwards ends at the ellipse, one outwards starts there: the centre stays free.
+        # A push inwards ends at the ellipse, one outwards starts there, so the centre stays free.
         plane.arrow(end if growth @ outward > 0 else end - growth, growth, WIDTH)
     plane.arrow(mean, shown(by_mean, 1.8), CENTRE)
     if inside:
@@ -164,7 +165,7 @@ def _scale() -> dict[str, tuple[float, float]]:
 @cache
 @plt.rc_context(plotting.STYLE)
 def _ground() -> np.ndarray:
-    """Axes, the prior, the star and the key, which no setting changes."""
+    """The parts that no setting changes: axes, prior, star and legend."""
     figure = Picture(HEIGHT)
     axes = panel(
         figure,
@@ -182,7 +183,7 @@ def _ground() -> np.ndarray:
     for radius in (1, 2):
         axes.add_patch(Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, ls="--", lw=1, ec="0.4"))
     axes.plot(*STAR, "*", color="black", mec="white", mew=0.8, ms=16)
-    figure.title("a cloud of codes and one sample", 0.5, 3.46)
+    figure.title("a cloud of latents and one sample", 0.5, 3.46)
 
     bars = panel(figure, BARS, bare=False, **_scale())
     ticks = [-100, -10, 0, 10, 100]
@@ -200,8 +201,8 @@ def _ground() -> np.ndarray:
     rows = (
         ("P", CENTRE, "centre μ, and where it is pushed"),
         ("", WIDTH, "push on log σ (outward: wider)"),
-        ("o", SAMPLE, "sample z = μ + σ·ε, carried by both"),
-        ("*", "black", "star: what the decoder wants"),
+        ("o", SAMPLE, "sample z = μ + σ·ε, moved by both"),
+        ("*", "black", "star: the latent that fits the image"),
         ("", "0.4", "the prior's 1σ and 2σ circles"),
     )
     for row, (marker, colour, label) in enumerate(rows):
@@ -232,14 +233,14 @@ def uphill(settings: dict) -> dict[str, float]:
 
 
 def encode() -> Explorer:
-    """Move μ, log σ and ε of a cloud; see where log-likelihood, −KL or ELBO push it.
+    """Move μ, log σ and ε of a cloud; see where log-likelihood, −KL or ELBO pushes it.
 
-    Unless ε is frozen it is drawn anew at each move of another control.
+    Unless ε is frozen, a new ε is drawn whenever another control moves.
     """
     draws = itertools.count(1)
 
     def fresh(settings: dict) -> dict[str, float]:
-        """The next ε: a count is its seed, so that the same moves show the same."""
+        """The next ε. Its seed is a count, so the same moves give the same pictures."""
         noise = torch.randn(2, generator=Generator().manual_seed(next(draws)), dtype=torch.float64)
         return dict(zip(("noise_1", "noise_2"), noise.tolist(), strict=True))
 
@@ -262,7 +263,7 @@ def encode() -> Explorer:
         ),
     }
     return Explorer(
-        "a cloud of codes and its gradient",
+        "a cloud of latents and its gradient",
         show,
         controls,
         actions={"One step uphill": uphill, "Draw a new ε": fresh},

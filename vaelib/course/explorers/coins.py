@@ -1,4 +1,4 @@
-"""Explorer on binarization: a threshold to move, coins to toss again."""
+"""Explorer on binarization: a threshold to move, and pixels to draw again."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,12 +18,12 @@ from vaelib.course.explorers.shell import (
 
 
 def toss(grey: Float[Tensor, " pixel"], number: int) -> Float[Tensor, " pixel"]:
-    """The coins of one image as they fall the `number`-th time; one number, one outcome."""
+    """The binary pixels of one image in draw `number`; the same number gives the same pixels."""
     return bernoulli(grey, torch.rand(grey.shape, generator=Generator().manual_seed(number)))
 
 
 def entropy(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Entropy of coins with these probabilities of ink, in nats each; 0 for a certain coin."""
+    """Entropy in nats of pixels with these probabilities of ink; it is 0 for a certain pixel."""
     return -torch.xlogy(probability, probability) - torch.xlogy(1 - probability, 1 - probability)
 
 
@@ -34,9 +34,10 @@ def view_binarized(
     tossed: int = 1,
     shape: tuple[int, int] | None = None,
 ) -> View:
-    """One image grey, by threshold at `level`, by its coins' toss `tossed`, and what flipped.
+    """One image in grey, by threshold at `level` and drawn at random; and the changed pixels.
 
-    `shape` is its height and width; without it the image is square.
+    `tossed` is the number of the draw. `shape` is the image's height and width; without it the
+    image is square.
     """
     grey = intensity(pixels)
     cut, now, before = (grey > level).float(), toss(grey, tossed), toss(grey, tossed - 1)
@@ -50,15 +51,15 @@ def view_binarized(
         1.68,
         Digit(grey, "grey"),
         Digit(cut, f"threshold at {level:.2f}"),
-        Digit(now, f"coins, toss {tossed}"),
-        Digit(torch.where(flipped > 0, 1, 0.12 * now), f"flipped since toss {tossed - 1}"),
+        Digit(now, f"random, draw {tossed}"),
+        Digit(torch.where(flipped > 0, 1, 0.12 * now), "changed pixels"),
         shape=shape,
     )
     words = (
-        f"Ink: <b>{int(cut.sum())}</b> pixels by the threshold, <b>{int(now.sum())}</b> by the "
-        f"coins, {grey.sum():.0f} expected. Flipped since the last toss: "
-        f"<b>{int(flipped.sum())}</b> pixels, {expected:.0f} expected. Entropy of the coins: "
-        f"<b>{entropy(grey).sum():.1f}</b> nats; of the threshold: none."
+        f"Ink: <b>{int(cut.sum())}</b> pixels by the threshold; <b>{int(now.sum())}</b> in this "
+        f"draw, {grey.sum():.0f} expected. Changed since the draw before: "
+        f"<b>{int(flipped.sum())}</b> pixels, {expected:.0f} expected. Entropy of the draw, "
+        f"with intensities as π: <b>{entropy(grey).sum():.1f}</b> nats. The threshold has none."
     )
     return View(figure, words)
 
@@ -66,17 +67,17 @@ def view_binarized(
 def binarize(
     images: UInt8[Tensor, "image pixel"], *, shape: tuple[int, int] | None = None
 ) -> Explorer:
-    """Pick one of the first hundred `images`, move the threshold, toss the coins again.
+    """Pick one of the first hundred `images`, move the threshold, and draw the pixels again.
 
     `shape` is the height and width of each image; without it they are square.
     """
     images = images[:100]
     return Explorer(
-        "a threshold and coins",
+        "a threshold and random pixels",
         lambda digit, **settings: view_binarized(images[digit], shape=shape, **settings),
         {
             "digit": chooser("digit (index)", len(images)),
             "level": slider("threshold", 0.5, 0, 1, 0.01, "intensity"),
-            "tossed": Again("Toss the coins again"),
+            "tossed": Again("Draw the pixels again"),
         },
     )

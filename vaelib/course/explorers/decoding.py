@@ -1,4 +1,4 @@
-"""Explorer on the decoder: five numbers to move, the image that they decode to."""
+"""Explorer on the decoder: move the latent values and see the image that they decode to."""
 
 import math
 
@@ -24,18 +24,18 @@ from vaelib.encoder import Gaussian
 from vaelib.sampling import sample
 from vaelib.vae import VAE, evaluating
 
-FAR = 3.0  # standard deviations of the prior; a code beyond is rare
+FAR = 3.0  # standard deviations of the prior; a latent beyond is rare
 
 
 @torch.no_grad()
 def posterior_of(vae: VAE, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-    """What the encoder makes of binary images, in evaluation mode and without gradients."""
+    """q(z|x) of binary images, from the encoder in evaluation mode and without gradients."""
     with evaluating(vae):
         return vae.encoder(image.to(next(vae.parameters())))
 
 
 def mean_code(vae: VAE, image: Float[Tensor, " pixel"]) -> Float[Tensor, " latent"]:
-    """The posterior mean of one image, where an encoder would look for its code first."""
+    """The mean of q(z|x) for one image."""
     return posterior_of(vae, image[None]).mean[0]
 
 
@@ -48,9 +48,10 @@ def view_decoded(
     tossed: int = 1,
     shape: tuple[int, int] | None = None,
 ) -> View:
-    """What `code` decodes to, and how likely the binary `image` is under it.
+    """What the latent `code` decodes to, and how likely the binary `image` is given it.
 
-    `shape` is the image's height and width; without it the image is square.
+    `tossed` is the number of the draw of pixels. `shape` is the image's height and width; without
+    it the image is square.
     """
     noise = torch.rand(1, vae.pixels, generator=Generator().manual_seed(tossed))
     made = sample(vae, code[None], noise)
@@ -64,9 +65,9 @@ def view_decoded(
         0.05,
         1.68,
         Digit(made.mean[0], "mean image"),
-        Digit(made.image[0], f"coins, toss {tossed}"),
-        Digit(image, "the chosen digit"),
-        Digit(cost, "its cost by pixel", most=5, colours="Oranges"),
+        Digit(made.image[0], f"sample, draw {tossed}"),
+        Digit(image, "the chosen digit x"),
+        Digit(cost, "−log p by pixel", most=5, colours="Oranges"),
         shape=shape,
     )
     total = cost.sum().item()
@@ -74,10 +75,10 @@ def view_decoded(
     prior = Normal(0.0, 1.0)
     density, highest = (prior.log_prob(z).sum().item() for z in (code, torch.zeros_like(code)))
     words = (
-        f"log p(x|z) of the chosen digit: <b>{signed(-total, 1)}</b> nats; {vae.pixels} fair coins "
-        f"would give {signed(-fair, 0)}. log p(z) of the code: {signed(density, 1)}; the prior's "
-        f"centre has {signed(highest, 1)}, the most. Last panel: what each pixel costs, darker for "
-        "more, up to 5 nats."
+        f"log p(x|z) of the chosen digit: <b>{signed(-total, 1)}</b> nats. With π = ½ for all "
+        f"{vae.pixels} pixels, it would be {signed(-fair, 0)}. log p(z) of the latent: "
+        f"{signed(density, 1)}; the highest value, at the prior's centre, is "
+        f"{signed(highest, 1)}. Last panel: −log p of each pixel, darker for more, up to 5 nats."
     )
     return View(figure, words)
 
@@ -85,7 +86,7 @@ def view_decoded(
 def decode(
     vae: VAE, images: UInt8[Tensor, "image pixel"], *, shape: tuple[int, int] | None = None
 ) -> Explorer:
-    """A slider for each latent value of `vae`; one of the first hundred `images` to evaluate.
+    """Move each latent value of `vae`, and evaluate one of the first hundred `images`.
 
     `shape` is the height and width of each image; without it they are square.
     """
@@ -106,9 +107,12 @@ def decode(
 
     surprises = Generator().manual_seed(0)
     return Explorer(
-        "a code and its image",
+        "a latent and its image",
         show,
         {name: slider(name, 0, -FAR, FAR, 0.05, "prior σ") for name in names}
-        | {"digit": chooser("digit (index)", len(digits)), "tossed": Again("Toss the coins again")},
+        | {
+            "digit": chooser("digit (index)", len(digits)),
+            "tossed": Again("Draw the pixels again"),
+        },
         actions={"Encode this digit": encoded, "Surprise me": surprise},
     )

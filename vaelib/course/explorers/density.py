@@ -1,4 +1,4 @@
-"""Densities of one latent number: what the explorers of divergence, gap and weights share."""
+"""Densities of a latent of one number, for the explorers of divergence, gap and weights."""
 
 import torch
 from jaxtyping import Float
@@ -9,9 +9,9 @@ from torch.distributions import Normal
 from vaelib.course import plotting
 from vaelib.course.explorers.shell import Number
 
-TOPS = (0.5, 1.0, 2.0, 5.0, 10.0, 25.0)  # a scale for each height, so that pictures compare
+TOPS = (0.5, 1.0, 2.0, 5.0, 10.0, 25.0)  # few scales, so that pictures can be compared
 ENOUGH = 1200  # points of a grid
-REACH = 7.0  # the widest axis shows codes from −REACH to REACH
+REACH = 7.0  # the widest axis shows latents from −REACH to REACH
 
 
 def normal(mean: Number, log_std: Number) -> Normal:
@@ -23,13 +23,13 @@ def normal(mean: Number, log_std: Number) -> Normal:
 def thinned(
     grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]
 ) -> tuple[Float[Tensor, " kept"], Float[Tensor, " kept"]]:
-    """Every so many points, some `ENOUGH` in all: bells are smooth, their integrals stay exact."""
+    """About `ENOUGH` of the points, evenly spaced: bells are smooth, so integrals stay exact."""
     every = max(1, len(grid) // ENOUGH)
     return grid[::every].double(), log_joint[::every].double()
 
 
 def top_for(highest: float) -> float:
-    """The top of the scale that densities up to `highest` are drawn on."""
+    """The top of the scale for densities up to `highest`."""
     return next((top for top in TOPS if highest <= 0.95 * top), TOPS[-1])
 
 

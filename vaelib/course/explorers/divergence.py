@@ -1,4 +1,4 @@
-"""Explorer on the ELBO: a divergence as an area, beside the blog post's formula."""
+"""Explorer on the ELBO: a KL divergence as an area, compared with the blog post's formula."""
 
 import math
 from functools import cache
@@ -30,7 +30,7 @@ WORST = 5.0  # nats that the bars have room for
 
 
 class Integrand(NamedTuple):
-    """Densities q and p at points z, and what KL(q‖p) integrates, q·log(q/p), in nats."""
+    """Densities q and p at points z, and the integrand q·log(q/p) of KL(q‖p), in nats."""
 
     z: Float[Tensor, " point"]
     q: Float[Tensor, " point"]
@@ -39,7 +39,7 @@ class Integrand(NamedTuple):
 
 
 def integrand(mean: Number, log_std: Number) -> Integrand:
-    """The integrand for q = N(mean, exp(log_std)²) and p = N(0, 1), over eight σ either way."""
+    """The integrand for q = N(mean, exp(log_std)²) and p = N(0, 1), within eight σ of q's mean."""
     q, p = normal(mean, log_std), normal(0, 0)
     z = q.mean + q.stddev * torch.linspace(-8, 8, 801, dtype=torch.float64)
     log_q, log_p = q.log_prob(z), p.log_prob(z)
@@ -47,7 +47,7 @@ def integrand(mean: Number, log_std: Number) -> Integrand:
 
 
 def view_divergence(*, mean: Number, log_std: Number) -> View:
-    """KL(q‖p) as an area and a number, beside what the blog post's formula says.
+    """KL(q‖p) as an area and as a number, compared with the value of the blog post's formula.
 
     q is N(mean, exp(log_std)²), p is N(0, 1).
     """
@@ -73,14 +73,14 @@ def view_divergence(*, mean: Number, log_std: Number) -> View:
 
     for value, row in ((right, 1.5), (wrong, 0.5)):
         number(figure, signed(value), 7.1, BARS[1] + BARS[3] * row / 2 - 0.06)
-    gained = round(area, 3) - round(lost, 3)  # so that what is shown adds up
+    gained = round(area, 3) - round(lost, 3)  # so that the numbers shown add up
     figure.title(f"{gained:.3f} − {signed(-lost)} = {signed(area)}", 1.5, 2.12)
-    verdict = "which no divergence can be" if wrong < 0 else _compared(wrong, right)
+    verdict = "but a divergence is never negative" if wrong < 0 else _compared(wrong, right)
     words = (
-        f"q = N({signed(mean, 2)}, {std:.2f}²). Where q is denser than p the area counts "
-        f"{signed(gained)}, elsewhere {signed(lost)}: together KL(q‖p) = <b>{signed(area)}</b> "
-        f"nats. The right formula says <b>{signed(right)}</b>, the post's "
-        f"<b>{signed(wrong)}</b>, {verdict}."
+        f"q = N({signed(mean, 2)}, {std:.2f}²). Where q is larger than p, the area is "
+        f"{signed(gained)}; elsewhere it is {signed(lost)}. Together, KL(q‖p) = "
+        f"<b>{signed(area)}</b> nats. The correct formula gives <b>{signed(right)}</b>; the "
+        f"post's formula gives <b>{signed(wrong)}</b>, {verdict}."
     )
     return View(figure, words)
 
@@ -99,7 +99,7 @@ def _limits(top: float, low: Number) -> dict[str, tuple[float, float]]:
 @cache
 @plt.rc_context(plotting.STYLE)
 def _ground(top: float, highest: float) -> np.ndarray:
-    """Axes for densities up to `top` and integrands up to `highest`; the plane, and its region."""
+    """Axes for densities up to `top` and integrands up to `highest`, and the plane of μ and σ."""
     figure = Picture(HEIGHT)
     density = panel(
         figure, DENSITY, **_limits(top, 0), bare=False, xticks=[-6, -3, 0, 3, 6], yticks=[0, top]
@@ -123,7 +123,7 @@ def _ground(top: float, highest: float) -> np.ndarray:
     )
     area.set_yticklabels(["0", f"{highest:g}"])
     area.axhline(0, color="black", lw=0.8)
-    tidy(area, "code z (prior σ)")
+    tidy(area, "latent z (prior σ)")
     figure.title("q log(q/p):", 0.5, 2.12)
 
     _bars_ground(figure)
@@ -133,7 +133,7 @@ def _ground(top: float, highest: float) -> np.ndarray:
 
 def _bars_ground(figure: Picture) -> None:
     bars = panel(figure, BARS, xlim=(-1, WORST), ylim=(0, 2), bare=False, xticks=[0, 2, 4])
-    bars.set_yticks([1.5, 0.5], ["right", "the post's"], size=11)
+    bars.set_yticks([1.5, 0.5], ["correct", "post's"], size=11)
     bars.tick_params(axis="y", length=0)
     bars.tick_params(axis="x", labelsize=9, pad=2)
     bars.axvspan(-1, 0, color="0.9", lw=0)
@@ -152,7 +152,7 @@ def _plane_ground(figure: Picture) -> None:
     )
     middle = s[kept].mean()
     plane.annotate(
-        "here the post's is\nbelow zero",
+        "the post's is below\nzero here",
         (middle, -0.5),
         (-2.35, -1.35),
         size=10,
@@ -169,7 +169,7 @@ def _plane_ground(figure: Picture) -> None:
 
 
 def diverge() -> Explorer:
-    """Move μ and σ of q; see its KL from the prior as an area, and a wrong formula beside it."""
+    """Move μ and σ of q; see its KL to the prior as an area, and the value of a wrong formula."""
     return Explorer(
         "a divergence as an area",
         view_divergence,
@@ -186,7 +186,7 @@ def diverge() -> Explorer:
 
 @cache
 def _lowest() -> float:
-    """The log σ that the post's formula likes best at μ = 0, by Newton's method."""
+    """The log σ at which the post's formula is lowest for μ = 0, by Newton's method."""
     s = 0.0
     for _ in range(20):
         s -= (math.exp(2 * s) + s) / (2 * math.exp(2 * s) + 1)

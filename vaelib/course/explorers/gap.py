@@ -16,13 +16,13 @@ from vaelib.course.explorers.density import draw_prior, normal, thinned, top_for
 from vaelib.course.explorers.plane import Plane, clear, number, pale, tidy
 from vaelib.course.explorers.shell import Explorer, Number, Picture, View, panel, signed, slider
 
-RATE = 0.2  # of the ascent to the best Gaussian
+RATE = 0.2  # step size of the ascent to the best Gaussian
 HEIGHT = 3.3  # inches
 DENSITY = (0.5, 0.46, 3.85, 2.42)
 COLUMN = (5.0, 0.2, 0.65, 2.68)
-SUM_AT, ROWS = 5.9, (2.2, 1.6, 0.9)  # inches: the sum's left, and the foot of its numbers
+SUM_AT, ROWS = 5.9, (2.2, 1.6, 0.9)  # inches: left edge of the sum, and bottoms of its numbers
 DEPTH = 8  # nats that the column shows
-SEEN = 4.0  # the codes shown, from −SEEN to SEEN
+SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 GUESS, MODEL, GAP, PRIOR = plotting.BLUE, plotting.GREEN, plotting.ORANGE, plotting.GREY
 
 
@@ -37,7 +37,7 @@ class Bound(NamedTuple):
 def bound_and_gap(
     grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"], q: Normal
 ) -> Bound:
-    """The bound for q and its gap, each by an integral over the grid."""
+    """The bound for q and its gap, each computed as an integral over the grid."""
     log_q = q.log_prob(grid)
     log_evidence = torch.trapezoid(log_joint.exp(), grid).log()
     gap = torch.trapezoid(log_q.exp() * (log_q - (log_joint - log_evidence)), grid)
@@ -56,7 +56,7 @@ def best_gaussian(
 ) -> tuple[float, float]:
     """Mean and log σ of the Gaussian with the highest bound, by gradient ascent over the grid.
 
-    It starts from the posterior's own mean and width.
+    It starts from the mean and standard deviation of the true posterior.
     """
     grid, log_joint = thinned(grid, log_joint)
     posterior = (log_joint - torch.trapezoid(log_joint.exp(), grid).log()).exp()
@@ -78,9 +78,9 @@ def view_bound(
     mean: Number,
     log_std: Number,
 ) -> View:
-    """A Gaussian guess of the posterior, and how far its bound stays below log p(x).
+    """A Gaussian guess q of the true posterior, and how far its bound is below log p(x).
 
-    `log_joint` is log p(x, z) of one image at each code z of a one-dimensional `grid`.
+    `log_joint` is log p(x, z) of one image at each latent z of a one-dimensional `grid`.
     """
     grid, log_joint = thinned(grid, log_joint)
     guess = normal(mean, log_std)
@@ -97,14 +97,14 @@ def view_bound(
     column.box(0.1, 0.9, ceiling - DEPTH, elbo, fc=GUESS, ec="none")
     column.box(0.1, 0.9, elbo, log_evidence, fc=pale(GAP), ec=GAP, hatch="///", lw=1)
     column.line([0, 1], [log_evidence] * 2, color=MODEL, lw=3)
-    shown = round(log_evidence, 3) - round(gap, 3), gap, log_evidence  # adds up as shown
+    shown = round(log_evidence, 3) - round(gap, 3), gap, log_evidence  # the numbers shown add up
     for value, bottom in zip(shown, ROWS, strict=True):
         number(figure, signed(value), SUM_AT + 1.18, bottom)
     words = (
         f"q = N({signed(mean, 2)}, {math.exp(log_std):.2f}²). log p(x) = ELBO + gap: "
         f"{signed(log_evidence)} = <b>{signed(shown[0])}</b> + <b>{signed(gap)}</b> nats. "
-        "The gap is KL(q‖p(z|x)): it shrinks as the dashed q comes to cover the posterior, and "
-        "log p(x) does not move."
+        "The gap is KL(q‖p(z|x)). It shrinks as the dashed q gets closer to the true posterior. "
+        "log p(x) does not depend on q."
     )
     return View(figure, words)
 
@@ -124,7 +124,7 @@ def _ground(top: float, ceiling: int) -> np.ndarray:
         yticks=[0, top],
     )
     density.set_yticklabels(["0", f"{top:g}"])
-    tidy(density, "code z (prior σ)", "density")
+    tidy(density, "latent z (prior σ)", "density")
     density.yaxis.labelpad = -8
     draw_prior(density, ":", 1.5)
     lines = (("--", GUESS, "q, the guess"), ("-", MODEL, "true posterior"), (":", PRIOR, "prior"))
@@ -132,7 +132,7 @@ def _ground(top: float, ceiling: int) -> np.ndarray:
         y = 0.93 - 0.11 * row
         density.plot([0.02, 0.1], [y, y], line, color=colour, transform=density.transAxes)
         density.text(0.12, y, label, size=10, va="center", transform=density.transAxes)
-    figure.title("a guess of the posterior", DENSITY[0], 3.02)
+    figure.title("a guess q of the true posterior", DENSITY[0], 3.02)
 
     column = panel(figure, COLUMN, xlim=(0, 1), ylim=(ceiling - DEPTH, ceiling), bare=False)
     column.set(xticks=[], ylabel="nats")
@@ -152,9 +152,9 @@ def _ground(top: float, ceiling: int) -> np.ndarray:
 
 
 def bound(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) -> Explorer:
-    """Move a Gaussian guess of one image's posterior by hand, and watch the bound rise.
+    """Move a Gaussian guess q of one image's true posterior by hand, and watch the bound.
 
-    `log_joint` is log p(x, z) of the image at each code z of a one-dimensional `grid`.
+    `log_joint` is log p(x, z) of the image at each latent z of a one-dimensional `grid`.
     """
     best = dict(zip(("mean", "log_std"), best_gaussian(grid, log_joint), strict=True))
     return Explorer(

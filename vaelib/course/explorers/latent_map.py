@@ -1,4 +1,4 @@
-"""Explorer on training: a plane of two latent dimensions to point at, a line to walk along."""
+"""Explorer on training: point at a plane of two latent dimensions, or walk along a line."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from vaelib.vae import VAE
 
 HERE = Path(__file__).parent
 REACH = 4.0  # standard deviations of the prior, from the map's centre to its edge
-SIDE, WIDTH = 2.9, 3.15  # inches: the map, and the picture beside it, also on a narrow page
+SIDE, WIDTH = 2.9, 3.15  # inches: the map, and the picture beside it, which also fits a narrow page
 STEPS = 5  # on the line, both digits included
 LABEL = 0.62  # prior σ that a digit's number on the map takes
 
@@ -52,7 +52,7 @@ class Pad(anywidget.AnyWidget):
 def apart(
     points: Float[Tensor, "point 2"], distance: float, steps: int = 100
 ) -> Float[Tensor, "point 2"]:
-    """Points pushed away from one another until about `distance` lies between any two."""
+    """Points pushed apart until any two of them are about `distance` from each other."""
     for _ in range(steps):
         between = points[:, None] - points
         length = between.norm(dim=-1, keepdim=True).clamp(min=1e-3)
@@ -63,7 +63,7 @@ def apart(
 def scatter_digits(
     axes: Axes, codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]
 ) -> None:
-    """Draw codes, a colour a digit, and each digit's number where the middle of its codes lies."""
+    """Draw latents, one colour per digit, and each digit's number at the middle of its latents."""
     colours = [plotting.DIGITS[label] for label in labels.tolist()]
     axes.scatter(*codes.T, s=5, color=colours, alpha=plotting.OPACITY, lw=0)
     digits = labels.unique().tolist()
@@ -75,7 +75,7 @@ def scatter_digits(
 
 @plt.rc_context(plotting.STYLE)
 def map_of(codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]) -> View:
-    """Codes on two latent axes, a colour and a number a digit, in a frame of ±`REACH`."""
+    """Latents on two axes from −`REACH` to `REACH`, with one colour and one number per digit."""
     figure = Picture(SIDE, SIDE)
     axes = panel(
         figure,
@@ -90,7 +90,7 @@ def map_of(codes: Float[Tensor, "image 2"], labels: UInt8[Tensor, " image"]) -> 
     axes.axhline(0, color=plotting.GREY, lw=0.6, zorder=0)
     axes.axvline(0, color=plotting.GREY, lw=0.6, zorder=0)
     axes.spines[:].set(visible=True, color="#bbbbbb")
-    words = f"A map of {len(codes)} codes, a number where each digit's lie. Point at it to decode."
+    words = f"A map of {len(codes)} latents and the middle of each digit's. Point at it to decode."
     return View(figure, words)
 
 
@@ -104,7 +104,7 @@ def view_walk(
     point: tuple[float, float] | None = None,
     shape: tuple[int, int] | None = None,
 ) -> View:
-    """What lies at fraction `along` of the line between two codes; `point` replaces two values.
+    """Decode the latent at fraction `along` of a line between two; `point` replaces two values.
 
     `shape` is the images' height and width; without it they are square.
     """
@@ -122,15 +122,15 @@ def view_walk(
     mark.plot([along], [0], "v", color=plotting.ORANGE, ms=9, clip_on=False)
     across, up = (f"z{axis + 1} = <b>{signed(code[axis].item(), 2)}</b>" for axis in axes)
     words = (
-        f"Decoded: the code z with {across} and {up}, {code.norm():.1f} from the prior's centre "
-        f"(half of all codes lie within {median_radius(len(code)):.1f}). Below, the straight line "
-        f"between the two digits, at <b>{along:.0%}</b> of which the other values are taken."
+        f"Decoded: the latent z with {across} and {up}, {code.norm():.1f} from the prior's centre. "
+        f"Half of the prior's draws lie within {median_radius(len(code)):.1f}. Below: the straight "
+        f"line between the two digits. The remaining values are those at <b>{along:.0%}</b> of it."
     )
     return View(figure, words)
 
 
 def median_radius(latent: int) -> float:
-    """The radius that half of N(0, I) lies within: the square root of chi-square's median."""
+    """The radius that contains half of N(0, I): the square root of chi-square's median."""
     half = torch.tensor(latent / 2)
     radius = torch.linspace(0, 12, 4801)
     inside = torch.special.gammainc(half, radius**2 / 2)
@@ -146,8 +146,8 @@ def walk(
 ) -> Explorer:
     """Point at two of `vae`'s latent axes, or walk from one of the first hundred images to another.
 
-    The map has the codes of the first 2,000 images. `shape` is the height and width of each
-    image; without it they are square.
+    The map shows the means of q(z|x) for the first 2,000 images. `shape` is the height and width
+    of each image; without it they are square.
     """
     codes = posterior_of(vae, threshold(images[:2000])).mean
     labels = labels[: len(codes)]
@@ -160,7 +160,7 @@ def walk(
         return view_walk(vae, ends, along=along, axes=(across, up), point=tuple(point), shape=shape)
 
     def on_the_line(settings: dict) -> dict[str, list[float]]:
-        """The pad's point where the line is."""
+        """The pad's point on the line."""
         ends = codes[[settings["start"], settings["end"]]]
         code = torch.lerp(ends[0], ends[1], settings["along"])
         point = code[[settings["across"], settings["up"]]].clamp(-REACH, REACH)

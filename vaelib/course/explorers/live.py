@@ -1,4 +1,4 @@
-"""Explorer on training: a training run to start, to watch, and to stop."""
+"""Explorer on training: start a training run, watch it, and stop it."""
 
 import contextvars
 import threading
@@ -29,11 +29,11 @@ from vaelib.sampling import decode
 from vaelib.training import Report, train
 
 PLACE = (0.75, 0.55, 2.75, 2.1)  # of the curve, in inches
-LOW, HIGH = 80.0, 240.0  # nats per image of 784 pixels, the frame of the curve
+LOW, HIGH = 80.0, 240.0  # nats per image of 784 pixels, the range of the curve's axis
 ACROSS, DOWN = 5, 4  # digits drawn from the prior
 BATCH = 100
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
-SPOKEN = 0.3  # seconds between two words on how far an epoch is
+SPOKEN = 0.3  # seconds between two reports of progress within an epoch
 
 
 class Stopped(Exception):  # noqa: N818 (a wish, not an error)
@@ -47,7 +47,7 @@ def view_training(
     epochs: int,
     shape: tuple[int, int] | None = None,
 ) -> View:
-    """−ELBO of test images after each epoch so far, and what twenty fixed codes decode to now.
+    """−ELBO of test images after each epoch, and the current images of twenty fixed latents.
 
     `shape` is the digits' height and width; without it they are square.
     """
@@ -60,18 +60,18 @@ def view_training(
         bottom = 0.08 + 0.67 * (DOWN - 1 - row)
         digit_row(figure, 3.85, bottom, 0.56, *map(Digit, some), shape=shape)
     if not len(loss):
-        words = "Untrained: every code decodes to the same grey. Press <b>Train</b>."
+        words = "Untrained: every latent decodes to the same grey. Press <b>Train</b>."
     else:
         last = f"{loss[-1]:.1f}" if loss[-1] < 1e4 else f"{loss[-1]:.0e}"
         words = (
             f"After epoch <b>{len(loss)}</b> of {epochs}: test −ELBO <b>{last}</b> nats "
-            "per image. Right: twenty codes from the prior, the same after each epoch, decoded."
+            "per image. Right: the images of twenty latents from the prior, the same in each epoch."
         )
     return View(figure, words)
 
 
 def _frame(pixels: int) -> tuple[float, float]:
-    """Nats per image between which the curve is drawn: more pixels cost more."""
+    """The range of the curve's axis in nats per image: more pixels cost more."""
     return LOW * pixels / 784, HIGH * pixels / 784
 
 
@@ -81,16 +81,16 @@ def _ground(epochs: int, frame: tuple[float, float]) -> np.ndarray:
     ticks = range(1, epochs + 1, -(-epochs // 10))
     panel(
         figure, PLACE, xlim=(0.5, epochs + 0.5), ylim=frame, bare=False, xticks=ticks,
-        xlabel="epoch", ylabel="test −ELBO in nats per image", title="how good it is",
+        xlabel="epoch", ylabel="test −ELBO in nats per image", title="test −ELBO after each epoch",
     ).grid(axis="y", color="#dddddd", lw=0.8)  # fmt: skip
-    figure.title("what it draws, from 20 fixed codes", 3.85, 2.73)
+    figure.title("images of 20 fixed latents", 3.85, 2.73)
     return figure.pixels()
 
 
 class Training(Stage):
     """Settings, a button that trains a fresh model in the background, and one that stops it.
 
-    The kernel stays free meanwhile. `model` and `history` are those of the newest run.
+    The kernel stays free meanwhile. `model` and `history` belong to the newest run.
     """
 
     def __init__(
@@ -138,11 +138,11 @@ class Training(Stage):
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run is in progress."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Train a fresh model by the present settings, in a thread of its own."""
+        """Train a new model with the current settings, in a thread of its own."""
         if self.running:
             return
         self._stop.clear()
@@ -155,16 +155,16 @@ class Training(Stage):
         self._thread.start()
 
     def stop(self) -> None:
-        """Have the run end after the step under way."""
+        """End the run after the current step."""
         self._stop.set()
 
     def wait(self) -> None:
-        """Return when the run has ended."""
+        """Wait until the run has ended."""
         if self._thread is not None:
             self._thread.join()
 
     def reset(self) -> None:
-        """Stop, put the settings back, and show an untrained model."""
+        """Stop, restore the first settings, and show an untrained model."""
         self.stop()
         self.wait()
         for name, value in self.first.items():
@@ -194,7 +194,7 @@ class Training(Stage):
                 raise Stopped(
                     f"Stopped after step {report.step:,}; the model keeps what it has learnt."
                 )
-            if report.history is None:  # else the words of the epoch's view stay
+            if report.history is None:  # otherwise the words of the epoch's view stay
                 tell(report.step)
 
         try:
@@ -237,7 +237,7 @@ def train_live(
     *,
     shape: tuple[int, int] | None = None,
 ) -> Training:
-    """Train the blog post's network by settings of one's own, and watch it draw.
+    """Train the blog post's network with your own settings, and watch its images.
 
     After each epoch it is evaluated on the first 2,000 `test_images`. `shape` is the height and
     width of each image; without it they are square.

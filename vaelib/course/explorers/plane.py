@@ -1,4 +1,4 @@
-"""Lines, areas and arrows on a plane without axes, which would cost most of a frame's time."""
+"""Lines, areas and arrows on a plane without axes, because axes take most of a frame's time."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,18 +20,18 @@ SHAFT, HEAD, BARB = (
     0.13,
     0.058,
 )  # inches: an arrow's thickness, its head's length, half width
-# Of the letter size, how far the pen moves on; the figures of DejaVu Sans are equally wide.
+# Widths of letters as fractions of the letter size; all digits of DejaVu Sans are equally wide.
 ADVANCE = {"−": 0.838, ".": 0.318}
 
 
 def number(picture: Picture, text: str, right: Number, bottom: Number) -> None:
-    """Write a number that ends `right` inches from the picture's left edge, as columns want it."""
+    """Write a number that ends `right` inches from the picture's left edge, for columns."""
     width = sum(ADVANCE.get(letter, 0.636) for letter in text) * 12 / 72
     picture.title(text, right - width, bottom)
 
 
 class Plane:
-    """The place of a `shell.panel` of the same limits, for what changes upon its ground."""
+    """The place of a `shell.panel` with the same limits, to draw what changes on its ground."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Plane:
         self.frame = TransformedBbox(Bbox.from_bounds(*place), inches)
 
     def add(self, artist: Artist, *, cut: bool = True) -> None:
-        """Draw an artist in the plane's units, by default cut at its frame."""
+        """Draw an artist in the plane's units, by default clipped at its frame."""
         artist.set_transform(self.transform)
         if cut:
             artist.set_clip_box(self.frame)
@@ -63,7 +63,7 @@ class Plane:
         self.add(Line2D(x, y, **style))
 
     def mark(self, x: Number, y: Number, marker: str, **style: object) -> None:
-        """A marker, whole also where it stands at the frame's edge; `style` is Line2D's."""
+        """A marker, not clipped at the frame's edge; `style` is Line2D's."""
         self.add(Line2D([x], [y], marker=marker, zorder=4, **style), cut=False)
 
     def area(self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], **style: object) -> None:
@@ -89,7 +89,7 @@ class Plane:
     def arrow(
         self, start: Float[np.ndarray, "2"], step: Float[np.ndarray, "2"], colour: str
     ) -> None:
-        """An arrow from `start` to `start + step`, left out if it is too short to be seen."""
+        """An arrow from `start` to `start + step`, left out if it is too short to see."""
         along = step * self.scale
         length = np.hypot(*along)
         if length < 0.02:
@@ -110,19 +110,19 @@ class Plane:
 
 @cache
 def pale(colour: str) -> tuple[float, float, float]:
-    """The colour mixed with white, for areas under a hatch of it."""
+    """The colour mixed with white, for areas with a hatch in that colour."""
     rgb = np.array(to_rgb(colour))
     return tuple(0.3 * rgb + 0.7)
 
 
 @cache
 def clear(colour: str) -> tuple[float, float, float, float]:
-    """The colour as a veil, for areas that lie upon something."""
+    """The colour, mostly transparent, for areas on top of something."""
     return to_rgba(colour, 0.3)
 
 
 def tidy(axes: Axes, xlabel: str, ylabel: str = "") -> None:
-    """Label axes in the small letters that all pictures have."""
+    """Label axes in the small letters that all pictures use."""
     axes.set_xlabel(xlabel, size=10, labelpad=2)
     axes.set_ylabel(ylabel, size=10, labelpad=3)
     axes.tick_params(labelsize=10)

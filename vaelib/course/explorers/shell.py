@@ -1,7 +1,7 @@
-"""What every explorer is made of: controls, and a picture that a pure function of them draws.
+"""The parts of every explorer: controls, and a picture drawn by a pure function of their values.
 
-An explorer adds nothing to its `view`, a function from settings to a `View`: it moves the
-settings, shows what the function gives, and can be left out on a printed page.
+An explorer's `view` is a function from settings to a `View`. The explorer only changes the
+settings and shows what the function returns, so a printed page can do without it.
 """
 
 import io
@@ -32,19 +32,19 @@ from torch import Tensor
 
 from vaelib.course import plotting
 
-WIDTH = 7.2  # inches of a picture, at 100 pixels of the page each
-SHARPNESS = 1.5  # pixels of the picture for one of the page
+WIDTH = 7.2  # inches of a picture; each is 100 pixels of the page
+SHARPNESS = 1.5  # pixels of the picture per pixel of the page
 GAP = 0.12  # inches between two images
 Number = float | int
 DRAWING = threading.Lock()  # matplotlib is not made for two threads at once
-WIDE = {  # what all sliders have in common, so that they stand in columns
+WIDE = {  # the same for all sliders, so that they line up in columns
     "style": {"description_width": "11.5em"},
     "layout": {"width": "28em", "max_width": "100%"},
 }
 
 
 class View(NamedTuple):
-    """What some settings show: a picture, and the same told in words (HTML)."""
+    """What is shown for some settings: a picture, and the same in words (HTML)."""
 
     figure: "Picture"
     words: str
@@ -53,9 +53,9 @@ class View(NamedTuple):
 class Picture(Figure):
     """A figure that is drawn in milliseconds; its size is in inches.
 
-    What never changes (frames, ticks, labels) is drawn once, and given as `ground`, the pixels
-    of another picture, to draw upon. Images and their titles are laid into the pixels as they
-    are, without axes. matplotlib spends most of a small figure's time on just these.
+    Parts that never change (frames, ticks, labels) are drawn once. Their pixels are passed as
+    `ground`, and the rest is drawn on top. Images and their titles are copied into the pixels
+    without axes. matplotlib would spend most of a small figure's time on these parts.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Picture(Figure):
         self.patch.set_visible(False)
 
     def lay(self, sheet: np.ndarray, left: Number, bottom: Number) -> None:
-        """Put an array of colours (row, column, 3), a byte each, at a place."""
+        """Put an array of colours (row, column, 3), one byte each, at a place."""
         top = round((self.get_figheight() - bottom) * self.dpi) - len(sheet)
         self.laid.append((sheet, round(left * self.dpi), top))
 
     def title(self, text: str, left: Number, bottom: Number) -> None:
-        """Write a line whose foot stands `bottom` inches above the picture's edge."""
+        """Write a line of text `bottom` inches above the picture's lower edge."""
         top = round((self.get_figheight() - bottom) * self.dpi)
         self.titles.append((text, round(left * self.dpi), top))
 
@@ -97,12 +97,12 @@ class Picture(Figure):
 
 @cache
 def _renderer(width: int, height: int, dpi: Number) -> RendererAgg:
-    """One for each size: a figure's texts keep theirs, megabytes, until garbage is collected."""
+    """One renderer per size: texts of a figure keep it alive, with megabytes, until collected."""
     return RendererAgg(width, height, dpi)
 
 
 def _converted(sheet: np.ndarray, mode: str) -> np.ndarray:
-    """The same colours with or without opacity; PIL does it ten times as fast as a slice."""
+    """The same colours with or without opacity; PIL is ten times as fast as a slice."""
     return np.asarray(PIL.Image.fromarray(sheet).convert(mode))
 
 
@@ -123,8 +123,8 @@ def panel(
 ) -> Axes:
     """Axes at `place` (left, bottom, width, height, in inches from the lower left).
 
-    `bare` ones show neither frame nor ticks: they are for what changes, on a ground of the same
-    place and limits that shows them; give that one `settings` such as title and labels.
+    `bare` axes have neither frame nor ticks. They are for the parts that change, on a ground with
+    axes of the same place and limits that shows both; pass `settings` such as labels to that one.
     """
     width, height = figure.get_size_inches()
     left, bottom, wide, high = place
@@ -136,7 +136,7 @@ def panel(
 
 
 class Digit(NamedTuple):
-    """An image of values from 0 to `most`, and its title."""
+    """An image with values from 0 to `most`, and its title."""
 
     image: Float[Tensor, " pixel"]
     title: str = ""
@@ -154,8 +154,8 @@ def digit_row(
 ) -> None:
     """Images side by side, framed, each with its title above.
 
-    Each is as large as fits into a square of `side` inches, by a whole multiple of its pixels if
-    there is room for one. `shape` is height and width in pixels; without it images are square.
+    Each is as large as fits into a square of `side` inches. If there is room, it is enlarged by a
+    whole number. `shape` is height and width in pixels; without it images are square.
     """
     high, wide = plotting.image_shape(len(digits[0].image), shape)
     scale = side * figure.dpi / max(high, wide)
@@ -177,9 +177,9 @@ def _colour_table(name: str) -> np.ndarray:
 
 
 def png(figure: Picture) -> bytes:
-    """The picture as the bytes of a PNG, the same for the same picture.
+    """The picture as the bytes of a PNG; equal pictures give equal bytes.
 
-    Rows go unfiltered: PIL would try five filters on each, which takes longer than all else.
+    Rows are not filtered, because PIL tries five filters on each, which takes most of the time.
     """
     sheet = figure.pixels()
     height, width, _ = sheet.shape
@@ -195,7 +195,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def strip(*views: View) -> Image:
-    """Pictures of several settings one below another: the explorer for anyone who only reads."""
+    """Pictures of several settings, one below another, for anyone who is only reading."""
     file = io.BytesIO()
     sheet = np.concatenate([view.figure.pixels() for view in views])
     PIL.Image.fromarray(sheet).quantize(64).save(file, "png", optimize=True)
@@ -203,7 +203,7 @@ def strip(*views: View) -> Image:
 
 
 class Again(widgets.Button):
-    """A button whose `value` counts its presses, from 1: chance, made into a setting."""
+    """A button whose `value` counts its presses, from 1, so that each draw has its own number."""
 
     value = traitlets.Int(1)
 
@@ -213,13 +213,13 @@ class Again(widgets.Button):
 
 
 class Keys(anywidget.AnyWidget):
-    """Unseen; lets keys reach an explorer's controls, which Jupyter would take for its own."""
+    """Invisible. It passes keys to an explorer's controls before Jupyter uses them as shortcuts."""
 
     _esm = Path(__file__).parent / "keys.js"
 
 
 class Notice(anywidget.AnyWidget):
-    """Says upon the picture that the kernel has ended, is busy or does not answer, if it is so."""
+    """A notice on the picture if the kernel has ended, is busy or does not answer."""
 
     _esm = Path(__file__).parent / "notice.js"
     _css = Path(__file__).parent / "notice.css"
@@ -230,10 +230,10 @@ class Notice(anywidget.AnyWidget):
 
 
 class Stage(widgets.VBox):
-    """A picture that is changed in place, and a line that tells it in words.
+    """A picture that changes in place, and a line that describes it in words.
 
-    The picture keeps its size, so that nothing on the page jumps. `above` are rows of controls,
-    `beside` what stands left of the picture, or above it where the page is narrow.
+    The picture keeps its size, so that nothing on the page jumps. `above` has rows of controls.
+    `beside` has what is shown to the left of the picture, or above it on a narrow page.
     """
 
     def __init__(
@@ -255,14 +255,14 @@ class Stage(widgets.VBox):
         self.add_class("vaelib-explorer")
 
     def show(self, view: View) -> None:
-        """Change the picture and the words, which a screen reader then speaks."""
+        """Change the picture and the words, which a screen reader then reads out."""
         self.picture.value = png(view.figure)
         for side, inches in zip(("width", "height"), view.figure.get_size_inches(), strict=True):
             setattr(self.picture, side, f"{100 * inches:.0f}")
         self.say(view.words)
 
     def say(self, words: str) -> None:
-        """Change the words alone."""
+        """Change only the words."""
         self.words.value = (
             f'<div role="status" aria-live="polite" style="line-height: 1.5">{words}</div>'
         )
@@ -274,13 +274,13 @@ class Stage(widgets.VBox):
 
 
 class Explorer(Stage):
-    """Controls above a picture that a pure function of their values draws.
+    """Controls above a picture that is drawn by a pure function of their values.
 
-    `view(**settings)` is called with the value of every control by its name. `actions` are
-    further buttons, by label: each gives settings to change, from those of the moment. While a
-    control is dragged the browser waits for a picture before it sends the next value, and sends
-    the newest. `beside` names the controls that stand left of the picture. `links` has, by name,
-    controls that move others along: each gives settings to change, from those of the moment.
+    `view(**settings)` is called with the value of every control by its name. `actions` has more
+    buttons by label: each maps the current settings to those that change. `links` has, by the name
+    of a control, a function of the same kind, which is called when that control moves. While a
+    control is dragged, the browser waits for a picture before it sends the newest value. `beside`
+    names the controls to the left of the picture.
     """
 
     def __init__(
@@ -309,11 +309,11 @@ class Explorer(Stage):
 
     @property
     def settings(self) -> dict[str, object]:
-        """The value of every control, by name: what `view` is called with."""
+        """The value of every control by name: the arguments of `view`."""
         return {name: control.value for name, control in self.controls.items()}
 
     def set(self, **settings: object) -> None:
-        """Move several controls at once, with what they move along, and draw once."""
+        """Change several controls and those linked to them, and draw once."""
         if unknown := settings.keys() - self.controls.keys():
             raise ValueError(
                 f"{self.name} has no control {', '.join(sorted(unknown))}; there is "
@@ -360,7 +360,7 @@ def push_button(label: str) -> widgets.Button:
 
 
 def signed(value: Number, digits: int = 3) -> str:
-    """A number with so many digits, a true minus sign, and no minus before zero."""
+    """A number with this many decimals, a true minus sign, and no minus before zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

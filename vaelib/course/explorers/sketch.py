@@ -1,4 +1,4 @@
-"""Explorer on training: a digit of one's own hand, rebuilt, placed and priced."""
+"""Explorer on training: draw a digit; see its reconstruction, its latent and its −ELBO."""
 
 from functools import cache
 from itertools import count
@@ -35,7 +35,7 @@ from vaelib.sampling import decode
 from vaelib.vae import VAE, evaluating
 
 HERE = Path(__file__).parent
-SIDE = 140  # pixels of a drawing: five for each of MNIST's, so that its digits fit in exactly
+SIDE = 140  # pixels of a drawing, five per MNIST pixel, so that its digits fit exactly
 WIDTH, HEIGHT = 6.5, 4.4  # inches of the picture
 MAP = (3.95, 1.85, 2.5, 2.27)  # places in it: left, bottom, width, height
 BARS = (0.62, 0.46, 5.65, 0.63)
@@ -44,11 +44,11 @@ NEIGHBOURS, SAMPLES = 5, 32
 
 
 class Sketch(anywidget.AnyWidget):
-    """A box to draw in; `value` is its ink, a byte a pixel, row by row, or no bytes if empty."""
+    """A box to draw in. `value` is its ink, one byte per pixel, row by row; b"" if it is empty."""
 
     _esm = HERE / "sketch.js"
     _css = HERE / "sketch.css"
-    # what a browser sends is a view of a message's memory, and it needs no echo of it
+    # a browser sends a view of a message's memory, and it needs no echo
     value = traitlets.Bytes(b"").tag(
         sync=True, echo_update=False, from_json=lambda value, _: bytes(value)
     )
@@ -65,22 +65,22 @@ class Sketch(anywidget.AnyWidget):
 
 
 def ink_of(value: bytes) -> Float[Tensor, "140 140"]:
-    """What a sketch's bytes show: 0 is paper, 1 is ink; no bytes are an empty box."""
+    """The ink of a sketch's bytes: 0 is paper, 1 is ink; no bytes mean an empty box."""
     return torch.frombuffer(bytearray(value or SIDE**2), dtype=torch.uint8).view(SIDE, -1) / 255
 
 
 def enlarged(pixels: UInt8[Tensor, " 784"]) -> bytes:
-    """One of MNIST's images as a sketch's bytes, each pixel a square of five by five."""
+    """An MNIST image as a sketch's bytes; each pixel becomes a square of five by five."""
     times = SIDE // 28
     return bytes(pixels.view(28, 28).numpy().repeat(times, 0).repeat(times, 1))
 
 
 class Gallery(NamedTuple):
-    """The test digits that a drawing is compared with, and what a model says of each.
+    """The test digits that a drawing is compared with, and a model's results for each.
 
-    `codes` are the posterior means, `costs` the −ELBO of one latent sample in nats, both by the
-    threshold protocol; `axes` are the two latent dimensions with the most KL; `ground` is the
-    part of every picture that never changes, and `easier` the same with all bars in blue.
+    `codes` are the means of q(z|x). `costs` are the −ELBO in nats, from one latent sample each.
+    Both use the threshold protocol. `axes` are the two latent dimensions with the largest KL.
+    `ground` is the part of every picture that never changes; `easier` is the same with blue bars.
     """
 
     images: UInt8[Tensor, "image 784"]
@@ -96,7 +96,7 @@ class Gallery(NamedTuple):
         return (self.costs < cost).double().mean().item()
 
     def nearest(self, code: Float[Tensor, " latent"]) -> Int64[Tensor, " neighbour"]:
-        """The numbers of the five digits whose codes lie nearest, by distance, nearest first."""
+        """The numbers of the five digits with the nearest latents, nearest first."""
         distance = (self.codes - code).square().sum(1)
         return distance.topk(min(NEIGHBOURS, len(distance)), largest=False).indices
 
@@ -105,7 +105,7 @@ class Gallery(NamedTuple):
 def gallery(
     vae: VAE, images: UInt8[Tensor, "image pixel"], labels: UInt8[Tensor, " image"]
 ) -> Gallery:
-    """Encode and evaluate all `images`, and draw the map and the bars that a drawing is put on.
+    """Encode and evaluate all `images`, and draw the map and bars on which a drawing is marked.
 
     Raises ValueError for images that are not 28 × 28, because a drawing is prepared as MNIST's
     digits were, and for a model with fewer than two latent dimensions, which has no map.
@@ -131,7 +131,7 @@ def gallery(
 
 
 def bins(costs: Float[Tensor, " image"]) -> Float[np.ndarray, " edge"]:
-    """Edges of the bars: five nats each, with room on the right for what is harder than most."""
+    """Edges of the bars, five nats each, with room on the right for unusually hard drawings."""
     low, high = costs.min().item(), costs.quantile(0.999).item()
     return np.arange(5 * np.floor(low / 5), low + 1.4 * (high - low) + 5, 5)
 
@@ -158,7 +158,7 @@ def _ground(
     plane.set_xlabel(f"$z_{axes[0] + 1}$", labelpad=0)
     plane.set_ylabel(f"$z_{axes[1] + 1}$", labelpad=-2)
     scatter_digits(plane, some, marks)
-    figure.title("its code ✕, the nearest ○", MAP[0], MAP[1] + MAP[3] + 0.08)
+    figure.title("its latent ✕, the nearest ○", MAP[0], MAP[1] + MAP[3] + 0.08)
     edges = bins(costs)
     height = np.histogram(costs, edges)[0]
     bars = panel(
@@ -177,10 +177,10 @@ def _ground(
 
 
 def view_drawing(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> View:
-    """A drawing as MNIST would have it, its reconstruction, its code, its cost, its neighbours.
+    """A drawing prepared as in MNIST, with its reconstruction, latent, −ELBO and neighbours.
 
-    The cost is the −ELBO, averaged over 32 latent samples with noise that is always the same. An
-    empty drawing gives a picture that asks for one.
+    The −ELBO is the mean over 32 latent samples, always with the same noise. If the drawing is
+    empty, the picture asks for one.
     """
     if not (255 * ink).round().any():
         return _invitation(tests)
@@ -199,16 +199,16 @@ def view_drawing(vae: VAE, tests: Gallery, ink: Float[Tensor, "side side"]) -> V
     _price(figure, f"its −ELBO: {cost:.1f} nats, harder than {share} of the test digits")
     a, b = tests.axes
     words = (
-        f"−ELBO of the drawing: <b>{cost:.1f}</b> nats; it is harder than "
+        f"−ELBO of the drawing: <b>{cost:.1f}</b> nats. It is harder than "
         f"<b>{share}</b> of the {len(tests.costs):,} test digits. "
-        f"Its code has z{a + 1} = {code[a]:.1f} and z{b + 1} = {code[b]:.1f}; the nearest test "
+        f"Its latent has z{a + 1} = {code[a]:.1f} and z{b + 1} = {code[b]:.1f}. The nearest test "
         f"digits, by all {len(code)} values, are labelled <b>{', '.join(labels)}</b>."
     )
     return View(figure, words)
 
 
 def in_words(share: float) -> str:
-    """A share in whole percent; "all" and "none" only where they are true."""
+    """A share in whole percent; "all" and "none" only if they are exactly true."""
     if share in (0, 1):
         return "all" if share else "none"
     return f"{min(max(share, 0.01), 0.99):.0%}".replace("%", " %")
@@ -224,7 +224,7 @@ class Judgement(NamedTuple):
 
 @torch.no_grad()
 def judge(vae: VAE, image: Float[Tensor, " 784"]) -> Judgement:
-    """What a model makes of one binary image; its −ELBO is the mean of 32 latent samples."""
+    """A model's results for one binary image; the −ELBO is the mean of 32 latent samples."""
     like = next(vae.parameters())
     noise = torch.randn(SAMPLES, vae.latent, generator=Generator().manual_seed(0))
     code = posterior_of(vae, image[None]).mean
@@ -239,7 +239,7 @@ def _digits(figure: Picture, *digits: Digit) -> None:
 
 
 def _neighbours(figure: Picture, *digits: Digit) -> None:
-    figure.title("nearest test digits in code space", 0.05, 2.36)
+    figure.title("test digits with the nearest latents", 0.05, 2.36)
     digit_row(figure, 0.05, 1.45, 0.56, *digits)
 
 
@@ -250,7 +250,7 @@ def _price(figure: Picture, text: str) -> None:
 def _mark_map(
     page: np.ndarray, code: Float[Tensor, " 2"], near: Float[Tensor, "neighbour 2"]
 ) -> None:
-    """The code as a cross, its neighbours as rings; a code beyond the map stands at its edge."""
+    """Mark the latent with ✕ and its neighbours with ○; those outside the map go to its edge."""
     for point in near:
         _stamp(page, _ring(), "black", point)
     _stamp(page, _cross(7), "white", code)
@@ -258,7 +258,7 @@ def _mark_map(
 
 
 def _mark_bars(page: np.ndarray, tests: Gallery, cost: float) -> None:
-    """A line at `cost`, at the right edge if it lies beyond; bars of what is easier are blue."""
+    """Mark `cost` with a line, at most at the right edge; bars to its left turn blue."""
     edges = bins(tests.costs)
     along = min(max((cost - edges[0]) / (edges[-1] - edges[0]), 0), 1)
     left, bottom, wide, high = BARS
@@ -267,7 +267,7 @@ def _mark_bars(page: np.ndarray, tests: Gallery, cost: float) -> None:
     page[top - 8 : end, at - 2 : at + 3] = _bytes(plotting.ORANGE)
 
 
-# Marks are painted on the ground's pixels: matplotlib would take longer than all the rest.
+# Marks are painted on the ground's pixels, because matplotlib takes longer than all the rest.
 
 
 def _pixel(left: float, bottom: float) -> tuple[int, int]:
@@ -305,7 +305,7 @@ def _ring() -> np.ndarray:
 
 @cache
 def _cross(half: int) -> np.ndarray:
-    """Two diagonal strokes of twice `half` pixels' width, nine pixels long from the middle."""
+    """Two diagonal strokes, twice `half` pixels wide, nine pixels long from the middle."""
     x, y = _grid()
     along, across = abs(x + y) / 2**0.5, abs(x - y) / 2**0.5
     arms = np.maximum(
@@ -325,8 +325,8 @@ def _invitation(tests: Gallery) -> View:
     _price(figure, "its −ELBO")
     words = (
         "<b>Draw a digit in the box</b>, with mouse, finger or stylus, or by keyboard: arrow keys "
-        "move the pen, space puts it down and lifts it. It is then encoded, rebuilt, and priced "
-        f"beside {len(tests.costs):,} test digits."
+        "move the pen, space puts it down and lifts it. The model then encodes and rebuilds it, "
+        f"and its −ELBO is compared with those of {len(tests.costs):,} test digits."
     )
     return View(figure, words)
 
@@ -336,7 +336,7 @@ def draw(
 ) -> Explorer:
     """Draw a digit, or take one of the first hundred `images`; `vae` encodes and rebuilds it.
 
-    All `images` are encoded and evaluated once, to compare a drawing with. Raises as `gallery`.
+    All `images` are encoded and evaluated once, for comparison. Raises as `gallery` does.
     """
     tests, turn = gallery(vae, images, labels), count()
     return Explorer(

@@ -1,4 +1,4 @@
-"""Explorer on evaluation: log p(x) from k codes, and what their weights are."""
+"""Explorer on evaluation: log p(x) from k draws of the latent, and their weights."""
 
 import math
 from functools import cache, lru_cache
@@ -26,28 +26,28 @@ from vaelib.course.explorers.shell import (
 )
 from vaelib.elbo import log_mean_exp
 
-DOUBLINGS = 12  # up to 4,096 codes
-GROUPS = 16  # of the most codes, from which an estimate's mean and spread are found
+DOUBLINGS = 12  # up to 4,096 draws
+GROUPS = 16  # groups of 4,096 draws, to find the mean and spread of an estimate
 HEIGHT = 4.2  # inches
 DENSITY = (0.62, 2.4, 2.9, 1.4)
 SHARES = (0.62, 0.46, 2.9, 1.5)
 CURVE = (4.35, 0.96, 2.7, 2.84)
 LEGEND = ((0.0, 0.34), (1.0, 0.34), (0.0, 0.12))  # inches: where its three lines begin
-SEEN = 4.0  # the codes shown, from −SEEN to SEEN
+SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 DEPTHS = (4.0, 12.0, 40.0)  # nats shown, an eighth of them above log p(x)
-HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # share that fills the height
+HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # the share at the top of the axis
 MODEL, GUESS, SPREAD = plotting.GREEN, plotting.BLUE, plotting.ORANGE
 
 
 class WeightedCodes(NamedTuple):
-    """Codes that were drawn from q, with their log importance weights, log p(x, z) − log q(z)."""
+    """Latents drawn from q, with their log importance weights, log p(x, z) − log q(z)."""
 
     code: Float[Tensor, " sample"]
     log_weight: Float[Tensor, " sample"]
 
 
 class Curve(NamedTuple):
-    """For 1, 2, 4, … codes: mean and standard deviation of the estimate of log p(x), in nats."""
+    """Mean and standard deviation of the estimate of log p(x) from 1, 2, 4, … draws, in nats."""
 
     mean: Float[Tensor, " doubling"]
     std: Float[Tensor, " doubling"]
@@ -61,9 +61,9 @@ def weighted_codes(
     mean: Number,
     log_std: Number,
 ) -> WeightedCodes:
-    """The codes that `noise` ~ N(0, 1) picks from N(mean, exp(log_std)²), and their weights.
+    """Latents of N(mean, exp(log_std)²) for `noise` ~ N(0, 1), and their weights.
 
-    log p(x, z) is read off the grid, along straight lines between its points.
+    log p(x, z) is interpolated linearly between the points of the grid.
     """
     q = normal(mean, log_std)
     code = q.mean + q.stddev * noise
@@ -72,7 +72,7 @@ def weighted_codes(
 
 
 def curve(log_weight: Float[Tensor, " sample"]) -> Curve:
-    """What to expect of 1, 2, 4, … of these weights: over all groups that they make.
+    """Mean and standard deviation of the estimate from groups of 1, 2, 4, … of these weights.
 
     The estimate of a group is the log-mean-exp of its two halves' estimates.
     """
@@ -90,11 +90,11 @@ def shares(log_weight: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
 
 
 def effective(share: Float[Tensor, " sample"]) -> float:
-    """How many codes of equal weight would do as well, 1 / Σ share² (Kong 1992)."""
+    """The effective sample size, 1 / Σ share²: how many equal weights do as well (Kong 1992)."""
     return 1 / share.square().sum().item()
 
 
-@lru_cache(maxsize=4)  # a new draw needs no old one
+@lru_cache(maxsize=4)  # a new draw does not need old ones
 def _noise(seed: int, count: int) -> Float[Tensor, " sample"]:
     return torch.randn(count, generator=Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -108,11 +108,11 @@ def view_estimate(
     log_std: Number,
     drawn: int = 1,
 ) -> View:
-    """The estimate of log p(x) from 2 ** `doublings` codes of a Gaussian q, beside the truth.
+    """The estimate of log p(x) from 2 ** `doublings` draws of a Gaussian q, beside the true value.
 
-    `log_joint` is log p(x, z) of one image at each code z of a one-dimensional `grid`; `drawn`
-    numbers the draw of codes. Raises ValueError for fewer than 1 or more than 4,096 codes and for
-    a q whose mean ± 4 σ leaves the grid, where log p(x, z) is not known.
+    `log_joint` is log p(x, z) of one image at each latent z of a one-dimensional `grid`; `drawn`
+    is the seed of the draws. Raises ValueError for fewer than 1 or more than 4,096 draws, and for
+    a q whose mean ± 4 σ leaves the grid, because log p(x, z) is unknown there.
     """
     reach = 4 * math.exp(log_std)
     if not (0 <= doublings <= DOUBLINGS and grid[0] <= mean - reach and mean + reach <= grid[-1]):
@@ -163,14 +163,14 @@ def _told(
 ) -> str:
     percent = 100 * share.max().item()
     largest = f"{percent:.0f}" if percent > 10 else f"{percent:.2g}"
-    codes = "one code" if len(share) == 1 else f"{len(share):,} codes"
+    draws = "one draw" if len(share) == 1 else f"{len(share):,} draws"
     return (
-        f"From {codes} of q: log p(x) ≈ <b>{signed(estimate)}</b> nats; the truth is "
-        f"<b>{signed(truth)}</b>. Over many draws of as many codes the estimate has mean "
-        f"<b>{signed(mean)}</b> and σ <b>{std:.3f}</b>, so its bias is "
-        f"{signed(mean - truth)} (± {error:.3f}). "
-        f"The largest weight is {largest} % of their sum: these codes are worth "
-        f"<b>{effective(share):,.1f}</b> of equal weight."
+        f"From {draws} of q: log p(x) ≈ <b>{signed(estimate)}</b> nats; the true value is "
+        f"<b>{signed(truth)}</b>. Over many repetitions, the estimate has mean "
+        f"<b>{signed(mean)}</b> and standard deviation <b>{std:.3f}</b>, so its bias is "
+        f"{signed(mean - truth)} (standard error {error:.3f}). "
+        f"The largest weight is {largest} % of their sum. The effective sample size is "
+        f"<b>{effective(share):,.1f}</b>."
     )
 
 
@@ -187,12 +187,12 @@ def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarra
     density = panel(figure, DENSITY, ylim=(0, top), yticks=[0, top], **codes)
     density.set_yticklabels(["0", f"{top:g}"])
     density.tick_params(labelsize=10, labelbottom=False)
-    figure.title("q (dashed), posterior (filled)", DENSITY[0], 3.9)
+    figure.title("q (dashed), p(z|x) (filled)", DENSITY[0], 3.9)
 
     stems = panel(figure, SHARES, ylim=(0, highest), yticks=[0, highest], **codes)
     stems.set_yticklabels(["0", f"{100 * highest:g} %"])
-    tidy(stems, "code z (prior σ)")
-    figure.title("each code's share of the weights", SHARES[0], 2.06)
+    tidy(stems, "latent z (prior σ)")
+    figure.title("each draw's share of the weights", SHARES[0], 2.06)
 
     ticks = range(0, DOUBLINGS + 1, 2)
     estimates = panel(
@@ -205,30 +205,30 @@ def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarra
     )
     estimates.set_xticklabels([f"{2**doubling}" for doubling in ticks])
     estimates.axhline(truth, color=MODEL)
-    tidy(estimates, "codes k", "nats")
+    tidy(estimates, "draws k", "nats")
     lines = (
         ("-", MODEL, "log p(x)"),
-        (":", GUESS, "estimate, this draw"),
-        ("-", SPREAD, "mean of many estimates, ± σ"),
+        (":", GUESS, "one estimate"),
+        ("-", SPREAD, "mean of many estimates, ± std"),
     )
     legend = panel(figure, (CURVE[0], 0, CURVE[2], 0.46), xlim=(0, CURVE[2]), ylim=(0, 0.46))
     for (line, colour, label), (x, y) in zip(lines, LEGEND, strict=True):
         legend.plot([x, x + 0.22], [y, y], line, color=colour)
         legend.text(x + 0.28, y, label, size=10, va="center")
-    figure.title("log p(x) from k codes", CURVE[0], 3.9)
+    figure.title("log p(x) from k draws", CURVE[0], 3.9)
     return figure.pixels()
 
 
 def estimate(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) -> Explorer:
-    """Estimate one image's log p(x) from k codes of a Gaussian q, and see their weights.
+    """Estimate one image's log p(x) from k draws of a Gaussian q, and see their weights.
 
-    `log_joint` is log p(x, z) of the image at each code z of a one-dimensional `grid`.
+    `log_joint` is log p(x, z) of the image at each latent z of a one-dimensional `grid`.
     """
     return Explorer(
-        "log p(x) from k codes",
+        "log p(x) from k draws",
         lambda **settings: view_estimate(grid, log_joint, **settings),
         {
-            "doublings": chooser("codes k (log₂)", DOUBLINGS + 1, 3),
+            "doublings": chooser("draws k (log₂)", DOUBLINGS + 1, 3),
             "mean": slider("μ of q", 0.0, -3, 3, 0.05, "prior σ"),
             "log_std": slider("log σ of q", 0.0, -2, 0.7, 0.05, "base e"),
             "drawn": Again("Draw again"),
