@@ -85,8 +85,8 @@ def _others(run: dict) -> str:
     evaluated, binarized = run["evaluation"], run["binarization"]
     rows = [
         ("an epoch by threshold, seconds", range_of(binarized["seconds"]["threshold"])),
-        ("an epoch by fresh coins, seconds", range_of(binarized["seconds"]["dynamic"])),
-        ("fresh coins / threshold", range_of(binarized["dynamic / threshold"])),
+        ("an epoch by fresh draws, seconds", range_of(binarized["seconds"]["dynamic"])),
+        ("fresh draws / threshold", range_of(binarized["dynamic / threshold"])),
         ("ELBO of the test images, seconds", range_of(evaluated["seconds"]["elbo"])),
         ("ELBO / its products", range_of(evaluated["elbo / floor"])),
         (

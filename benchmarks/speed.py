@@ -65,7 +65,7 @@ def epochs(setting: Setting, images, folder: str, rounds: int) -> dict:
 
 
 def binarization(images, rounds: int) -> dict:
-    """An epoch by threshold and one by fresh coins, at the post's setting."""
+    """An epoch by threshold and one by fresh draws, at the post's setting."""
     by = {"threshold": ours(POST, images), "dynamic": ours(POST, images, protocol="dynamic")}
     seconds = race(by, rounds)
     return {

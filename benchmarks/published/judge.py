@@ -27,7 +27,7 @@ class JudgeError(RuntimeError):
 
 
 def binarized_test_images(seed: int = BINARIZATION_SEED) -> UInt8[Tensor, "image pixel"]:
-    """MNIST's 10,000 test images, their coins tossed once from `seed`; bytes 0 and 255.
+    """MNIST's 10,000 test images, their pixels drawn once from `seed`; bytes 0 and 255.
 
     Raises `JudgeError` if they are not, bit for bit, those that all results were measured on.
     """

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,10 @@ import pytest
 from vaelib.course.exercises import EXERCISES, TOPICS
 
 HOME = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(HOME / "tools"))
+
+from minutes import minutes as minutes_of  # noqa: E402
+
 GUIDE = (HOME / "docs" / "teaching.md").read_text(encoding="utf-8")
 PATHS = {str(int(path.stem[:2])): path for path in sorted((HOME / "notebooks").glob("*.ipynb"))}
 ROW = re.compile(
@@ -73,19 +78,21 @@ def test_every_misunderstanding_has_its_thread_its_exercise_and_a_sentence_that_
 
 
 def reading(number: str, titles: list[str]) -> float:
-    """Minutes for some sections of a notebook: its reading time, shared out by words."""
-    cells = nbformat.read(PATHS[number], as_version=4).cells
-    title, words = "", {}
-    for line in "\n".join(c.source for c in cells if c.cell_type == "markdown").splitlines():
-        title = line.lstrip("# ") if line.startswith("#") else title
-        words[title] = words.get(title, 0) + len(line.split())
-    minutes = int(re.search(r"(\d+) minutes to read", cells[0].source)[1])
-    own = list(words)
-    wanted = set()
+    """Minutes to read some sections of a notebook, counted as `tools/minutes.py` counts them."""
+    title, parts = "", {}
+    for cell in nbformat.read(PATHS[number], as_version=4).cells:
+        if cell.cell_type == "code" or cell.source.startswith("### Exercise"):
+            parts.setdefault(title, []).append(cell)
+            continue
+        for text in re.split(r"^(?=#+ )", cell.source, flags=re.M):
+            title = text.partition("\n")[0].lstrip("# ") if text.startswith("#") else title
+            parts.setdefault(title, []).append(nbformat.v4.new_markdown_cell(text))
+    own, wanted = list(parts), set()
     for title in titles:
         name = title.removeprefix("up to ")
         wanted |= {name} if name == title else set(own[: own.index(name)])
-    return minutes * sum(words[name] for name in wanted) / sum(words.values())
+    cells = [cell for name in own if name in wanted for cell in parts[name]]
+    return minutes_of(nbformat.v4.new_notebook(cells=cells))
 
 
 def test_the_short_plan_adds_up_and_its_parts_take_what_their_sections_take():
