@@ -36,6 +36,8 @@ def test_every_notebook_has_its_row_with_its_own_times():
             head,
         )
         assert (read, exercises, run) == time.groups()
+        notebook = nbformat.read(path, as_version=4)
+        assert int(read) == round(minutes_of(notebook)), "see tools/minutes.py"
         own = TOPICS[int(number) - 1].EXERCISES
         assert sum(exercise.minutes for exercise in own) == int(exercises)
 
@@ -135,3 +137,17 @@ def test_the_plans_minutes_are_reading_time_and_the_exercises_that_they_name():
             assert int(minutes) == to_read + sum(exercises), number
         totals.append(sum(int(minutes) for _, minutes, _ in items))
     assert f"{totals[0]} minutes in all" in half_a_day
+
+
+def test_minutes_to_read_by_hand():
+    text = "A **short** [link](https://a.b) has words. " * 30  # six words each time
+    folded = "<details><summary>Description</summary>" + "word " * 500 + "</details>"
+    hidden = {"jupyter": {"source_hidden": True}}
+    picture = nbformat.v4.new_output("display_data", {"image/png": "iVBORw0KGgo="})
+    cells = [
+        nbformat.v4.new_markdown_cell(text + folded),
+        nbformat.v4.new_markdown_cell("### Exercise 1\n\n" + text),
+        nbformat.v4.new_code_cell("x = 1\n\n" * 15, outputs=[picture] * 3),
+        nbformat.v4.new_code_cell("x = 1\n" * 99, metadata=hidden),
+    ]
+    assert minutes_of(nbformat.v4.new_notebook(cells=cells)) == 1 + 1 + 1
