@@ -140,7 +140,7 @@ def test_the_plans_minutes_are_reading_time_and_the_exercises_that_they_name():
 
 
 def test_minutes_to_read_by_hand():
-    text = "A **short** [link](https://a.b) has words. " * 30  # six words each time
+    text = "A **short** [link](https://a.b) has six words. " * 30
     folded = "<details><summary>Description</summary>" + "word " * 500 + "</details>"
     hidden = {"jupyter": {"source_hidden": True}}
     picture = nbformat.v4.new_output("display_data", {"image/png": "iVBORw0KGgo="})

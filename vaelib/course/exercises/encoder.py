@@ -39,8 +39,8 @@ MISREAD_HEAD = Exercise(
             If this is 3, it is the logarithm of the factor, and one step is left. If it is e: by
             how much do the logarithms of the two areas differ?
         6
-            Did you add the −3 of both dimensions? For one dimension, how far is the correct log σ
-            from the misread one? And how do you get from a logarithm to a factor?
+            Did you add the −3 of both dimensions? For one dimension, by how much do the correct and
+            the misread log σ differ? And how do you get from a logarithm to a factor?
         pi * right
             Both areas contain 3.14… What happens to it when you divide them?
         1
