@@ -40,7 +40,7 @@ def evaluate(
     rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
     batch_size, parts = _count(batch_size, "image"), []
     keep_freed_memory()
-    with measuring(model) as model:
+    with measuring(model):
         like = next(model.parameters())
         generator = generator_on(like.device, _seeded(generator))
         for pixels in rows.to(like.device).split(batch_size):
@@ -85,7 +85,7 @@ def estimate(
     """
     rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
     samples, bounds, evidences = _count(samples, "sample"), [], []
-    with measuring(model) as model:
+    with measuring(model):
         like = next(model.parameters())
         generator = generator_on(like.device, _seeded(generator))
         pieces = rows.to(like.device).split(max(1, min(100, WEIGHTS_AT_ONCE // samples)))
@@ -119,7 +119,7 @@ def draw_log_weights(
     at_once = max(1, LATENTS_AT_ONCE // max(1, len(image)))
     # Made once: small results kept from between large pieces would hold these pieces' memory.
     weights = torch.empty(samples, len(image), device=image.device, dtype=image.dtype)
-    with measuring(model) as model:
+    with measuring(model):
         guided = Guided(model, posterior or model.posterior(image, []))
         for some in weights.split(at_once):
             shape = len(some), len(image), model.latent
@@ -191,7 +191,7 @@ def fit_posterior(
     generator = generator_on(mean.device, generator)
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
-    with measuring(model) as model:
+    with measuring(model):
         guided, shape = Guided(model, Gaussian(mean, log_std)), (samples, len(image), model.latent)
         for _ in range(steps):
             terms = guided.terms(image, standard_normal(*shape, like=mean, generator=generator))
@@ -252,15 +252,15 @@ def is_narrow(value: Tensor) -> bool:
 
 
 @contextmanager
-def measuring(model: LatentModel) -> Iterator[LatentModel]:
-    """The model as it is measured: `in_full_precision`, and `evaluating`."""
+def measuring(model: LatentModel) -> Iterator[None]:
+    """The state in which a model is measured: `in_full_precision`, and `evaluating`."""
     with in_full_precision(model), evaluating(model):
-        yield model
+        yield
 
 
 @torch.no_grad()
 def _some_likelihood(model: LatentModel) -> Likelihood:
-    with measuring(model) as model:
+    with measuring(model):
         return model.decode(torch.zeros(1, model.latent).to(next(model.parameters())))
 
 
