@@ -65,7 +65,7 @@ class TestFill:
         first, second, third, picture, last, end = solutions.fill(notebook, wanted).cells
         heading, _, question = first.source.partition("\n\n")
         assert heading == "### Exercise 1 · The price of certainty (warm-up, 3 minutes)"
-        assert question.startswith("On paper, with a pocket calculator")
+        assert question.startswith("On paper (a calculator is fine)")
         assert second.source == PRICE.stub
         assert output_of(second).startswith("The price of certainty · not attempted yet. ")
         assert third.source.startswith("### Exercise 2 · Explain the picture (core, 6 minutes)\n")

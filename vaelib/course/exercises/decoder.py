@@ -144,7 +144,8 @@ LOST_GRADIENT = Exercise(
     minutes=5,
     question="""Look at the right-hand plot above, left of logit −5. At which logit has the dashed
         gradient fallen to ½, and what determines this logit? Now the code uses `log(p + 1e-6)`
-        instead. At which logit, left of −5, is the gradient of an ink pixel ½ then?""",
+        instead. At which logit is the gradient of an ink pixel ½ then? (It is also ½ near logit 0.
+        We want the other one, left of −5.)""",
     solution="half_gradient = math.log(1e-6)  # logit",
     reasoning=r"""The sigmoid has the slope $\pi(1-\pi)$, so the gradient of $\log(\pi+\varepsilon)$
         is $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left, $1-\pi$ is nearly 1, and
@@ -199,11 +200,11 @@ SIGMOID_TOO_MANY = Exercise(
             pi = torch.sigmoid(network(latent))
             return -F.binary_cross_entropy_with_logits(pi, image, reduction="none").sum(-1)
 
-        (The same bug was reported [in another
-        project](https://github.com/cansyl/DEEPred/issues/5), and its authors confirmed it.) The
-        code runs, and training improves the result. But there is a value that it can never exceed,
-        however well `network` is trained. What is this value for an image of 784 pixels, 196 of
-        them ink? Give it as a log-likelihood, in nats.""",
+        (A similar bug was reported [in another
+        project](https://github.com/cansyl/DEEPred/issues/5).) The code runs, and training improves
+        the result. But however well `network` is trained, the result stays below a certain value,
+        which it can only approach. What is this value for an image of 784 pixels, 196 of them ink?
+        Give it as a log-likelihood, in nats.""",
     solution="""
         ink, background = math.log1p(math.exp(-1)), math.log(2)  # the smallest loss of a pixel
         highest = -(196 * ink + 588 * background)  # nats""",

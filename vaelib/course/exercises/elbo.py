@@ -21,7 +21,7 @@ LOG_VARIANCE = Exercise(
     title="The KL from a log-variance",
     kind="core",
     minutes=6,
-    question="""In most published programs the encoder outputs the logarithm of the *variance*,
+    question="""In most published code, the encoder outputs the logarithm of the *variance*,
         log σ², instead of log σ. Write the KL of each image for such an encoder. The arguments have
         shape (batch, latent), and the result has shape (batch,), in nats.""",
     solution=kl_from_log_variance,
@@ -113,9 +113,9 @@ FROM_SAMPLES = Exercise(
     minutes=6,
     question=r"""The ELBO can also be estimated without any closed form: average
         $\log p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write this for one
-        latent dimension. `log_joint(z)` returns log p(x, z) for latents of shape (sample,), `mean`
-        and `std` are numbers, and `noise` is ε ~ N(0, 1) of shape (sample,). The result is one
-        number.""",
+        latent dimension. The argument `log_joint` is a function: `log_joint(z)` returns log p(x, z)
+        for latents of shape (sample,), `mean` and `std` are numbers, and `noise` is ε ~ N(0, 1) of
+        shape (sample,). The result is one number.""",
     solution=sampled_bound,
     reasoning=r"""The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at
         samples of $q$ and averaged. $q$'s density must be that of $z$, not of $\varepsilon$:
@@ -189,8 +189,9 @@ CERTAINTY = Exercise(
     title="The price of certainty",
     kind="warm-up",
     minutes=3,
-    question="""On paper, with a pocket calculator if you like, compute the (correct) KL of five
-        dimensions that all have μ = 0 and σ = 0.1. Give one decimal.""",
+    question="""On paper (a calculator is fine), compute the correct KL from the prior for a
+        five-dimensional q with μ = 0 and σ = 0.1 in every dimension. Round to one decimal
+        place.""",
     solution="price = 5 * 0.5 * (0.1**2 - 1 - 2 * math.log(0.1))  # nats",
     reasoning=r"""One dimension with $\mu=0$ costs $\tfrac12(\sigma^2-1-2\log\sigma)$; with
         $\sigma=0.1$ the logarithm contributes $2.303$ nats and the other terms about $-0.5$. The
@@ -263,14 +264,14 @@ FOUR_CURVES = Exercise(
         $s=\log\sigma$:
 
         1. $\tfrac12\,(\sigma^2-1-2\log\sigma)$, the correct one;
-        2. the same, but with $s$ taken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as
+        2. the same, but with $s$ mistaken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as
            [a library of graph networks once had it](https://github.com/pyg-team/pytorch_geometric/pull/1368);
         3. the divergence with q and p exchanged,
            $\mathrm{KL}(p\|q)=\tfrac12\,(1/\sigma^2-1+2\log\sigma)$;
         4. $\tfrac12\,(\sigma^2-1+2\log\sigma)$, the fix of pull request 76.
 
-        All four are drawn over the encoder's $\sigma=e^s$. Which formula draws which curve? Answer
-        with four letters: the curve of formula 1, of 2, of 3, of 4.""",
+        All four are plotted against the encoder's $\sigma=e^s$. Which curve belongs to which
+        formula? Answer with four letters: the curve of formula 1, of 2, of 3, of 4.""",
     solution='curves = "DABC"  # four letters, such as "ABCD"',
     reasoning=r"""Look at small σ, where the formulas differ most. Formula 3 contains $1/\sigma^2$
         and is the largest: B. In formula 4 the logarithm has the opposite sign and no other term

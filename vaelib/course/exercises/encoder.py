@@ -11,10 +11,10 @@ MISREAD_HEAD = Exercise(
     title="How much too small is the ellipse?",
     kind="warm-up",
     minutes=3,
-    question="""A head for two latents outputs log σ² = −3 for both dimensions. A program takes the
-        −3 for log σ. The latents that it draws then lie in an ellipse that is too small. By which
-        factor is the area of this ellipse (at 1σ or at 2σ, it makes no difference) too small? A
-        pocket calculator is enough.""",
+    question="""A head for two latents outputs log σ² = −3 for both dimensions. A program mistakes
+        the −3 for log σ. The latents that it draws then lie in an ellipse that is too small. By
+        what factor is the area of this ellipse too small? (The answer is the same at 1σ and 2σ.) A
+        calculator is all you need.""",
     solution="""
         width = math.exp(0.5 * -3) / math.exp(-3)
         times = width**2  # the right area / the misread one""",

@@ -12,8 +12,8 @@ PRINTED_MEANS = Exercise(
     question="""A friend trains the network of this notebook on the same images with the right
         objective, but the program prints two **means**: a binary cross-entropy of 0.140, averaged
         over the 784 pixels, and a KL of 2.35, averaged over the five latent dimensions. Both use
-        the natural logarithm. What is the friend's −ELBO in nats per image? Give one decimal, and
-        compare it with the band.""",
+        the natural logarithm. What is the friend's −ELBO in nats per image? Take the printed means
+        as exact, give one decimal, and compare the result with the band.""",
     solution="""
         distortion, rate = 784 * 0.140, 5 * 2.35  # sums, not means
         friends_loss = distortion + rate  # nats per image""",
@@ -87,8 +87,7 @@ NO_NOISE = Exercise(
     title="No noise when testing",
     kind="core",
     minutes=8,
-    question="""Find and fix the bug. PyTorch's own VAE example once tested its model like this and
-        called the result the ELBO
+    question="""Find and fix the bug. PyTorch's own VAE example once tested its model like this
         ([pull request 419](https://github.com/pytorch/examples/pull/419) corrected it):
 
         ```python
@@ -177,7 +176,7 @@ NO_NOISE = Exercise(
 
 
 def closeness(samples, train, test):
-    """The share of test images that are at least as near to the training set, shape (sample,)."""
+    """For each sample, the share of test images at least as near to the training set."""
     near = torch.cdist(samples, train, p=1).amin(1)
     usual = torch.cdist(test, train, p=1).amin(1)
     return (usual <= near[:, None]).float().mean(1)
@@ -272,10 +271,10 @@ LEFT_OPEN = Exercise(
     title="What a latent leaves open",
     kind="core",
     minutes=5,
-    question="""Two sharp images are possible for some latent z: one in three cases out of four, the
-        other in the fourth. They differ in 20 pixels and agree in all others. The decoder outputs
-        only one set of pixel probabilities for this z. With the best possible set, what is the
-        distortion, averaged over the four cases, in nats per image? Give one decimal.""",
+    question="""Suppose that for one latent z two sharp images are possible: image A with
+        probability ¾ and image B with probability ¼. They differ in 20 pixels and agree in all
+        others. For this z, the decoder outputs a single set of pixel probabilities. With the best
+        possible set, what is the expected distortion in nats per image? Give one decimal.""",
     solution="""
         per_pixel = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))  # nats
         open_nats = 20 * per_pixel  # nats""",
