@@ -1,63 +1,45 @@
-"""What the notebook on evaluation trains once, from ten seeds: the tighter bound, and the warm-up.
+"""What two notebooks train once, from ten seeds: KL warm-up (latent), a tighter bound (objectives).
 
 `python -m benchmarks.seeds [NAME ...]` (about five minutes a data set; mnist and glyphs unless
-named) writes seeds.json, from which the notebook says how far its differences depend on the seed,
-and leaves the rows of other data sets in it. The functions are the notebook's own, taken from it.
+named) writes seeds.json, from which the notebooks say how far their differences depend on the
+seed, and leaves the rows of other data sets in it. The models are those of the notebooks, by
+`demonstration.quick_vae`.
 """
 
-import ast
 import json
 import sys
 from functools import partial
-from pathlib import Path
 
-import nbformat
 import torch
 from torch import Tensor
 
 from benchmarks.published.reproduce import write
 from benchmarks.timing import facts
-from vaelib import data
+from vaelib import data, evaluation
 from vaelib.binarization import threshold
 from vaelib.course import results
+from vaelib.course.demonstration import fitted_log_evidence, quick_vae
 from vaelib.elbo import kl_per_dimension
 from vaelib.objectives import ImportanceWeighted, Weighted
 from vaelib.schedule import WarmUp
 
-(NOTEBOOK,) = (Path(__file__).parent.parent / "notebooks").glob("*_evaluation.ipynb")
 RESULTS = results.FOLDER / "seeds.json"
 SEEDS = range(10)
 DATASETS = ("mnist", "glyphs")
 IMAGES = 100  # whose posteriors are fitted
-FUNCTIONS = ("log_mean_exp", "fit", "report", "by_fitted")
 
 
-def functions(train: data.Dataset, test: data.Dataset) -> dict:
-    """The notebook's imports and some of its functions, which work on these data sets."""
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    wanted = [
-        part
-        for part in ast.parse(code).body
-        if isinstance(part, ast.Import | ast.ImportFrom)
-        or (isinstance(part, ast.FunctionDef) and part.name in FUNCTIONS)
-    ]
-    space: dict = {"train": train, "test": test}
-    exec(compile(ast.Module(wanted, []), str(NOTEBOOK), "exec"), space)
-    return space
-
-
-def compare_bounds(space: dict, images: Tensor, seed: int) -> dict:
-    """The ELBO against the bound of five codes, step for step, in nats per test image."""
-    few = threshold(images[:IMAGES])
+def compare_bounds(train: Tensor, test: Tensor, seed: int) -> dict:
+    """The ELBO against the bound of five latents, step for step, in nats per test image."""
+    few = threshold(test[:IMAGES])
     networks = {
-        "elbo": space["fit"](seed=seed),
-        "iwae": space["fit"](ImportanceWeighted(5), seed=seed),
+        "elbo": quick_vae(train, seed=seed),
+        "iwae": quick_vae(train, ImportanceWeighted(5), seed=seed),
     }
-    fitted = {name: space["by_fitted"](network, few) for name, network in networks.items()}
+    fitted = {name: -fitted_log_evidence(network, few) for name, network in networks.items()}
     found: dict[str, object] = {
         name: {
-            "negative_elbo": space["report"](network)["−ELBO"],
+            "negative_elbo": -evaluation.mean_terms(network, test[:2000]).bound,
             "negative_log_likelihood": fitted[name].mean().item(),
         }
         for name, network in networks.items()
@@ -66,27 +48,27 @@ def compare_bounds(space: dict, images: Tensor, seed: int) -> dict:
     return found | {"paired_error": difference.std().item() / len(difference) ** 0.5}
 
 
-def compare_warm_up(space: dict, images: Tensor, seed: int) -> dict:
+def compare_warm_up(train: Tensor, test: Tensor, seed: int) -> dict:
     """β = 1 throughout against a KL warm-up, on the deeper network of the notebook."""
-    deep = partial(space["fit"], latent=50, blocks=2, rate=3e-3, seed=seed)
+    deep = partial(quick_vae, train, latent=50, blocks=2, learning_rate=3e-3, seed=seed)
     found = {}
     for name, network in {"plain": deep(), "warm_up": deep(Weighted(WarmUp(300)))}.items():
         with torch.no_grad():
-            posterior = network.encoder(threshold(images[:2000]))
+            posterior = network.encoder(threshold(test[:2000]))
         carried = kl_per_dimension(posterior).mean(0)
-        terms = space["report"](network)
+        terms = evaluation.mean_terms(network, test[:2000])
         found[name] = {
             "dimensions": (carried > 0.1).sum().item(),
-            "rate": terms["rate"],
-            "negative_elbo": terms["−ELBO"],
+            "rate": terms.kl,
+            "negative_elbo": -terms.bound,
         }
     return found
 
 
-def measure(space: dict, images: Tensor, seed: int) -> dict:
-    """One seed's row."""
-    row = {"seed": seed} | compare_bounds(space, images, seed)
-    return row | compare_warm_up(space, images, seed)
+def measure(train: Tensor, test: Tensor, seed: int) -> dict:
+    """One seed's row, for rows of bytes to train and to test on."""
+    row = {"seed": seed} | compare_bounds(train, test, seed)
+    return row | compare_warm_up(train, test, seed)
 
 
 def rounded(value: object) -> object:
@@ -100,10 +82,9 @@ def main(names: list[str]) -> None:
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     for name in names:
         train, test = data.load(name, "train"), data.load(name, "test")
-        space = functions(train, test)
         rows = [row for row in rows if row["dataset"] != name]
         for seed in SEEDS:
-            rows.append({"dataset": name} | rounded(measure(space, test.images, seed)))
+            rows.append({"dataset": name} | rounded(measure(train.images, test.images, seed)))
             print(json.dumps(rows[-1]), flush=True)
         write(RESULTS, {"facts": facts(), "rows": rows})
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from vaelib.binarization import LEAST_INK, Protocol, dynamic, protocol_named, threshold
@@ -152,18 +152,6 @@ def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Te
         raise ValueError(f"{len(log_weights)} samples do not make whole groups of {count}")
     groups = log_weights.unflatten(0, (-1, count)).transpose(0, 1)
     return log_mean_exp(groups).mean(0)
-
-
-def active_units(
-    mean: Float[Tensor, "image latent"], threshold: float = 0.01
-) -> Bool[Tensor, " latent"]:
-    """Which latent dimensions vary with the image: Var_x(E[z|x]) > `threshold`.
-
-    Burda, Grosse & Salakhutdinov 2016, section 5.2. Raises ValueError for fewer than two images.
-    """
-    if len(mean) < 2:
-        raise ValueError(f"a variance over images needs at least 2 of them, got {len(mean)}")
-    return mean.var(0) > threshold
 
 
 @torch.inference_mode(mode=False)

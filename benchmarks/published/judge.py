@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from vaelib import checkpoint, data, evaluation
 from vaelib.binarization import freeze, threshold
+from vaelib.latent import active_units
 
 SAMPLES = 5000
 BINARIZATION_SEED = 20160501
@@ -51,7 +52,7 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
     found = evaluation.estimate(vae, images, protocol="static", samples=samples)
     with torch.no_grad():
         mean = torch.cat([vae.encoder(threshold(some)).mean for some in images.split(1000)])
-    active = evaluation.active_units(mean).sum().item()
+    active = active_units(mean).sum().item()
     return {
         "protocol": "dynamic, one fixed draw",
         "images": len(images),

@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from vaelib import vae
 from vaelib.decoder import log_likelihood
-from vaelib.elbo import ElboTerms, elbo, kl
+from vaelib.elbo import ElboTerms, elbo, kl, kl_per_dimension
 from vaelib.encoder import Gaussian, reparameterize
 
 
@@ -118,3 +118,13 @@ def test_a_mean_without_its_log_std_is_refused():
 
 def test_the_loss_is_the_mean_over_images():
     assert ElboTerms(torch.tensor([3.0, 5.0]), torch.tensor([1.0, 1.0])).loss == -3
+
+
+def test_kl_of_the_dimensions_adds_up(generator):
+    posterior = Gaussian(*torch.randn(2, 9, 5, generator=generator))
+    parts = kl_per_dimension(posterior)
+    assert parts.shape == (9, 5)
+    torch.testing.assert_close(parts.sum(-1), kl(posterior))
+    assert (parts >= 0).all()
+    one = Gaussian(posterior.mean[:, :1], posterior.log_std[:, :1])
+    torch.testing.assert_close(parts[:, 0], kl(one))

@@ -8,10 +8,9 @@ from torch.distributions import Normal
 from vaelib import device, evaluation, vae
 from vaelib.binarization import freeze, threshold
 from vaelib.decoder import Bernoulli, log_likelihood
-from vaelib.elbo import kl, kl_per_dimension, log_mean_exp
+from vaelib.elbo import log_mean_exp
 from vaelib.encoder import Gaussian, reparameterize
 from vaelib.evaluation import (
-    active_units,
     bound_of,
     draw_log_weights,
     estimate,
@@ -333,27 +332,6 @@ class TestBounds:
         elsewhere = Gaussian(torch.full((7, 2), 3.0), torch.zeros(7, 2))
         other = draw_log_weights(model, image, elsewhere, samples=700, generator=generator)
         assert (other.mean(0) < found.mean(0) - 3).all()
-
-
-class TestWhereTheNatsGo:
-    def test_kl_of_the_dimensions_adds_up(self, generator):
-        posterior = Gaussian(*torch.randn(2, 9, 5, generator=generator))
-        parts = kl_per_dimension(posterior)
-        assert parts.shape == (9, 5)
-        torch.testing.assert_close(parts.sum(-1), kl(posterior))
-        assert (parts >= 0).all()
-        one = Gaussian(posterior.mean[:, :1], posterior.log_std[:, :1])
-        torch.testing.assert_close(parts[:, 0], kl(one))
-
-    def test_a_unit_is_active_if_its_mean_varies(self, generator):
-        noise = torch.randn(1000, 3, generator=generator, dtype=torch.float64)
-        mean = 5.0 + noise * torch.tensor([0.0, 0.09, 0.11])
-        assert active_units(mean).tolist() == [False, False, True]
-        assert active_units(mean, threshold=0.005).tolist() == [False, True, True]
-
-    def test_a_variance_needs_two(self):
-        with pytest.raises(ValueError, match="at least 2 of them, got 1"):
-            active_units(torch.zeros(1, 3))
 
 
 class TestFittedPosterior:

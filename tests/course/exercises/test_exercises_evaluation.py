@@ -38,30 +38,10 @@ def merged_in_numpy(first, n, second, m):
     return np.logaddexp(a + np.log(n / (n + m)), b + np.log(m / (n + m)))
 
 
-def loss_by_a_loop(losses):
-    total = 0.0
-    for image in losses:
-        best = image.min()
-        total += best - sum(torch.exp(best - loss) for loss in image).div(len(image)).log()
-    return total / len(losses)
-
-
-def loss_half_detached(losses):
-    best = losses.min(1).values
-    weights = torch.exp(best.detach()[:, None] - losses)
-    return (best - weights.mean(1).log()).mean()
-
-
 RIGHT = {
     "two-codes": [-102.85, torch.tensor(-102.8465), np.float64(-102.84)],
     "effective-codes": [worth_by_logarithms, worth_by_a_loop],
     "two-piles-of-weights": [merged_by_a_pivot, merged_by_repeating, merged_in_numpy],
-    "bill-of-a-dimension": [0.693, torch.tensor(0.6931)],
-    "two-bugs-in-one-line": [
-        loss_by_a_loop,
-        lambda losses: -torch.vmap(log_mean_exp)(-losses).mean(),
-        lambda losses: np.log(losses.shape[1]) - torch.logsumexp(-losses, dim=-1).mean(),
-    ],
 }
 WRONG = {
     "two-codes": [(-103.56, "equally likely"), (-102.65, "base 10")],
@@ -75,11 +55,6 @@ WRONG = {
             lambda a, n, b, m: a + torch.log(n / (n + m) + m / (n + m) * torch.exp(b - a)),
             "e^(b − a) is infinite",
         ),
-    ],
-    "bill-of-a-dimension": [(0.599, "left to be squared"), (1.193, "got lost")],
-    "two-bugs-in-one-line": [
-        (lambda losses: -log_mean_exp(-losses.reshape(-1)), "of all images in one logarithm"),
-        (loss_half_detached, "the gradient is not"),
     ],
 }
 

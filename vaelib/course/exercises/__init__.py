@@ -7,11 +7,29 @@ an exercise consists of, `judging` compares answers.
 import difflib
 from collections.abc import Mapping
 
-from vaelib.course.exercises import binarization, decoder, elbo, encoder, evaluation, training
+from vaelib.course.exercises import (
+    binarization,
+    decoder,
+    elbo,
+    encoder,
+    evaluation,
+    latent,
+    objectives,
+    training,
+)
 from vaelib.course.exercises.exercise import Exercise
 from vaelib.course.exercises.judging import mistake_of, untouched
 
-TOPICS = (binarization, encoder, decoder, elbo, training, evaluation)  # in the notebooks' order
+TOPICS = (  # in the notebooks' order
+    binarization,
+    encoder,
+    decoder,
+    elbo,
+    training,
+    evaluation,
+    latent,
+    objectives,
+)
 EXERCISES: Mapping[str, Exercise] = {
     exercise.slug: exercise for topic in TOPICS for exercise in topic.EXERCISES
 }
