@@ -4,7 +4,8 @@ Both come from `vaelib/course/exercises`, where each exercise is defined in one 
 an exercise is a Markdown cell that begins with `### Exercise`, and below it a code cell with
 `exercises.check("its-slug", …)`; the text of both is written here. A solved notebook, in
 notebooks/solutions/, is the exercise notebook, cell for cell, with the solution instead of each
-stub and the reasoning after it. It is written without outputs.
+stub and the reasoning after it. Below "Try" and "Go further" it has answers, in cells with the tag
+`answer`, which are written there by hand, and kept. Cells that have not changed keep their outputs.
 
 `--check` compares with what is there, outputs aside, and says what differs; exit code 1 if
 anything does.
@@ -14,6 +15,7 @@ import contextlib
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from inspect import cleandoc
@@ -30,6 +32,7 @@ HOME = Path(__file__).resolve().parent.parent
 NOTEBOOKS = HOME / "notebooks"
 SOLUTIONS = NOTEBOOKS / "solutions"
 CHECK = re.compile(r'^exercises\.check\("([\w-]+)", [\w.]+\)$', re.MULTILINE)
+QUESTION = re.compile(r"^#+ (.+)$|\*\*Try\.\*\*", re.MULTILINE)  # a section, or in it a question
 LINK = re.compile(r"\]\((?!https?:|#)([^)]+)\)")
 
 
@@ -84,9 +87,71 @@ def solve(notebook: NotebookNode) -> NotebookNode:
             solved.cells += _code(cell)
     title, rest = solved.cells[0].source.split("\n", 1)
     solved.cells[0].source = f"{title} (solved)\n{rest}"
-    for number, cell in enumerate(solved.cells):
+    return _numbered(solved)
+
+
+def questions(cells: Sequence[NotebookNode]) -> dict[str, int]:
+    """Where the questions without a check stand, by their section's heading and number in it."""
+    heading, found, asked = "", {}, Counter()
+    for place, cell in enumerate(cells):
+        if cell.cell_type == "code" or is_answer(cell):
+            continue
+        for mark in QUESTION.finditer(cell.source):
+            heading = mark[1] or heading
+            if mark[1] in (None, "Go further"):
+                asked[heading] += 1
+                found[f"{heading} {asked[heading]}"] = place
+    return found
+
+
+def is_answer(cell: NotebookNode) -> bool:
+    """Whether a cell answers a question that has no check."""
+    return "answer" in cell.metadata.get("tags", [])
+
+
+def answers(cells: Sequence[NotebookNode]) -> dict[str, list[NotebookNode]]:
+    """The cells of a solved notebook that answer a question, by the question as `questions` does.
+
+    Raises ExerciseError for an answer above all questions.
+    """
+    names = {place: name for name, place in questions(cells).items()}
+    name, found = "", {}
+    for place, cell in enumerate(cells):
+        name = names.get(place, name)
+        if is_answer(cell):
+            if not name:
+                raise ExerciseError("it has an answer that stands above all questions; move it")
+            found.setdefault(name, []).append(cell)
+    return found
+
+
+def keep(solved: NotebookNode, before: NotebookNode) -> NotebookNode:
+    """The solved notebook, with the answers and the outputs of the one that it replaces.
+
+    Raises ExerciseError for answers whose question is no longer there.
+    """
+    kept, places = answers(before.cells), questions(solved.cells)
+    if lost := kept.keys() - places.keys():
+        raise ExerciseError(
+            f"its solved notebook answers a question below {', '.join(sorted(lost))}; there is no "
+            "such question any more. Move or delete the cells with the tag `answer`"
+        )
+    cells = list(solved.cells)
+    for name, place in sorted(places.items(), key=lambda item: -item[1]):
+        cells[place + 1 : place + 1] = kept.get(name, [])
+    made = [cell for cell in before.cells if cell.cell_type == "code"]
+    for cell in cells:
+        same = [one for one in made if one.source == cell.source]
+        if cell.cell_type == "code" and same:
+            cell.outputs, cell.execution_count = same[0].outputs, same[0].execution_count
+            made.remove(same[0])
+    return _numbered(nbformat.from_dict(solved | {"cells": cells}))
+
+
+def _numbered(notebook: NotebookNode) -> NotebookNode:
+    for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03}"
-    return solved
+    return notebook
 
 
 def _code(cell: NotebookNode) -> list[NotebookNode]:
@@ -127,9 +192,12 @@ def outdated() -> dict[Path, NotebookNode]:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         try:
             notebook = fill(nbformat.read(path, as_version=4), of_notebook(path))
+            place = SOLUTIONS / path.name
+            before = nbformat.read(place, as_version=4) if place.exists() else notebook
+            solved = keep(solve(notebook), before)
         except ExerciseError as error:
             raise ExerciseError(f"{path.name}: {error}") from None
-        for place, wanted in ((path, notebook), (SOLUTIONS / path.name, solve(notebook))):
+        for place, wanted in ((path, notebook), (SOLUTIONS / path.name, solved)):
             if not place.exists() or sources(wanted) != sources(nbformat.read(place, as_version=4)):
                 wrong[place] = wanted
     return wrong
@@ -148,7 +216,7 @@ def main(arguments: list[str]) -> int:
         else:
             with written_whole(path) as partial:
                 nbformat.write(notebook, partial)
-            print(f"wrote {name}; its outputs are still to be made")
+            print(f"wrote {name}; outputs of changed cells are still to be made")
     return int(arguments == ["--check"] and bool(wrong))
 
 

@@ -28,6 +28,10 @@ from vaelib import (
 )
 
 HOME = Path(__file__).parents[2]
+sys.path.insert(0, str(HOME / "tools"))
+
+from solutions import answers, is_answer, questions  # noqa: E402
+
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
 TAGS = {"nbval-ignore-output", "check", "drawing"}
 
@@ -300,10 +304,14 @@ def test_it_opens_and_closes_as_all_do(notebook, path):
 
 def pairs(path):
     """The code cells of a notebook, each with its own in the solved notebook."""
-    both = (path, path.parent / "solutions" / path.name)
-    cells = [nbformat.read(one, as_version=4).cells for one in both]
-    code = [[cell for cell in some if cell.cell_type == "code"] for some in cells]
+    cells = nbformat.read(path, as_version=4).cells, solved(path)
+    code = [[c for c in some if c.cell_type == "code" and not is_answer(c)] for some in cells]
     return list(zip(*code, strict=True))
+
+
+def solved(path):
+    """The cells of the solved notebook."""
+    return nbformat.read(path.parent / "solutions" / path.name, as_version=4).cells
 
 
 def alike(ours, theirs):
@@ -388,6 +396,65 @@ def test_a_lesson_that_needs_an_answer_is_found(path):
     for cell in lesson:
         cell.source += "\nprint(spoiled)"
     assert needed(cells) == {"spoiled"}
+
+
+def unanswered(cells):
+    """The questions without a check that a solved notebook does not answer."""
+    answered, missing = answers(cells), []
+    for name, place in questions(cells).items():
+        asked = cells[place].source
+        numbers = re.findall(r"^(\d)\. ", asked, re.M) if "## Go further" in asked else [""]
+        told = "\n".join(cell.source for cell in answered.get(name, []))
+        begins = [f"**Answer to question {n}.**" if n else "**Answer.**" for n in numbers]
+        missing += [f"{name}: {begin}" for begin in begins if begin not in told]
+    return missing
+
+
+def test_every_question_without_a_check_has_its_answer(path):
+    assert questions(solved(path))
+    assert unanswered(solved(path)) == []
+
+
+def test_a_missing_answer_is_found(path):
+    cells = solved(path)
+    count = sum(cell.source.startswith("**Answer") for cell in cells)
+    assert len(unanswered([cell for cell in cells if not is_answer(cell)])) == count
+
+
+def disturbed(cells):
+    """The names that a lesson's cells expect from a cell above, and an answer between changes."""
+    changed, found = set(), set()
+    for cell in (cell for cell in cells if cell.cell_type == "code"):
+        if is_answer(cell):
+            body = ast.parse(cell.source).body
+            kept = [n for n in body if not isinstance(n, ast.FunctionDef | ast.ClassDef)]
+            nodes = [node for part in kept for node in ast.walk(part)]
+            changed |= {
+                n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+            changed |= {n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        else:
+            found |= (names([cell], ast.Load) - names([cell], ast.Store)) & changed
+    return found
+
+
+def test_answers_leave_the_lesson_as_it_is(path):
+    assert disturbed(solved(path)) == set()
+
+
+def test_an_answer_that_changes_what_the_lesson_needs_is_found(path):
+    cells = solved(path)
+    lesson = [c for c in cells if c.cell_type == "code" and not is_answer(c)]
+    answer = nbformat.v4.new_code_cell("train = None", metadata={"tags": ["answer"]})
+    lesson[-1].source += "\nprint(train)"
+    assert disturbed([answer, *lesson[1:]]) == {"train"}
+
+
+def test_an_answer_whose_output_is_not_compared_meets_an_assertion(path):
+    code = [cell for cell in solved(path) if cell.cell_type == "code"]
+    for i, cell in enumerate(code):
+        if is_answer(cell) and "nbval-ignore-output" in cell.metadata.tags:
+            assert any(map(asserts, code[i : i + 3])), cell.source
 
 
 # The lesson's own functions against their twins in the package.

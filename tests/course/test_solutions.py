@@ -106,6 +106,38 @@ class TestSolve:
         assert solved.cells[1].source == "kept = 1"
         assert solved.cells[2].source == "[readme](../../README.md), [web](https://x.org)"
 
+    def test_answers_and_outputs_are_kept_where_they_belong(self, notebook):
+        ask = nbformat.v4.new_markdown_cell("## Map\n\nMove it. **Try.** Why?\n\n### Next")
+        end = nbformat.v4.new_markdown_cell("## Go further\n\n1. What if?")
+        notebook.cells += [ask, nbformat.v4.new_code_cell("explore()"), end]
+        before = solutions.keep(solutions.solve(notebook), notebook)
+        told = {"metadata": {"tags": ["answer"]}}
+        because = nbformat.v4.new_markdown_cell("**Answer.** Because.", **told)
+        measured = nbformat.v4.new_code_cell("measured", execution_count=7, **told)
+        place = [cell.source for cell in before.cells].index(ask.source) + 1
+        before.cells[place:place] = [because, measured]
+        before.cells.append(nbformat.v4.new_markdown_cell("**Answer to question 1.** 5.", **told))
+        before.cells[1].outputs = [nbformat.v4.new_output("stream", text="1")]
+        assert list(solutions.answers(before.cells)) == ["Map 1", "Go further 1"]
+        ask.source = ask.source.replace("Why?", "And why?")
+        notebook.cells.insert(0, notebook.cells[0].copy())
+        kept = solutions.keep(solutions.solve(notebook), before).cells
+        assert kept[2].outputs == before.cells[1].outputs
+        assert [cell.source for cell in kept[-6:]] == [
+            ask.source, because.source, "measured", "explore()", end.source,
+            "**Answer to question 1.** 5.",
+        ]  # fmt: skip
+        assert kept[-4].execution_count == 7
+
+    def test_an_answer_without_its_question_is_named_and_not_dropped(self, notebook):
+        told = {"metadata": {"tags": ["answer"]}}
+        answer = nbformat.v4.new_markdown_cell("**Answer.** No.", **told)
+        asked = nbformat.v4.new_markdown_cell("## Map\n\n**Try.** Is it?")
+        for lost, named in (([answer], "above all questions"), ([asked, answer], "Map 1")):
+            before = nbformat.v4.new_notebook(cells=lost)
+            with pytest.raises(solutions.ExerciseError, match=named):
+                solutions.keep(solutions.solve(notebook), before)
+
     def test_a_changed_sentence_is_noticed(self, monkeypatch, tmp_path, notebook):
         path = tmp_path / "04_elbo.ipynb"
         monkeypatch.setattr(solutions, "NOTEBOOKS", tmp_path)
