@@ -20,14 +20,14 @@ FLAWLESS_COPY = Exercise(
     question=r"""[An example in PyTorch's repository](https://github.com/pytorch/examples/issues/460)
         puts grey pixels into the Bernoulli formula. Suppose that in one grey image, 100 pixels
         have intensity ¼ and all other pixels are exactly 0 or 1. What is the loss of a perfect
-        reconstruction of the whole image, with $\pi = x$ for each pixel? Work it out on paper,
-        with a pocket calculator if you like. Give it in nats (natural logarithms), to one decimal.
+        reconstruction of the whole image, with $\pi = x$ for each pixel? Work it out on paper
+        with a calculator. Give it in nats (natural logarithms), to one decimal.
     """,
     solution="""
         quarter = 0.25 * math.log(4) + 0.75 * math.log(4 / 3)  # the loss of one pixel of ¼
         copy_nats = 100 * quarter  # nats""",
     reasoning=r"""A pixel that is 0 or 1 has no loss if π = x, because its factor is
-        $1^1\,0^0 = 1$. A pixel of ¼ has the loss
+        $1^1\,0^0 = 1$. (Here $0^0$ is 1.) A pixel of ¼ has the loss
 
         $$-\log\left[\left(\tfrac14\right)^{1/4}\left(\tfrac34\right)^{3/4}\right] = \tfrac14\log 4 + \tfrac34\log\tfrac43 = 0.562\ \text{nats}.$$
 
@@ -71,7 +71,7 @@ FLAWLESS_COPY = Exercise(
         - log 4 is 1.386 and log 4/3 is 0.288. A hundred such pixels have a hundred times the loss.
     """,
     fact="""A pixel of ¼ has a loss of 0.56 nats, not much less than the maximum of 0.69 at ½.
-        The entropy is flat near its maximum, so even pale rims add a lot.""",
+        The entropy is flat near its maximum, so even pale edges add a lot.""",
 )
 
 
@@ -86,7 +86,7 @@ DIVIDED_TWICE = Exercise(
     title="Find what is divided twice",
     kind="core",
     minutes=5,
-    question="""Find the bug. With these two lines, every binarized image is blank (all background):
+    question="""Find the bug. After these two lines, every image is blank (all background):
 
         ```python
         image = torchvision.transforms.ToTensor()(picture)  # a picture of bytes becomes floats, / 255
@@ -141,9 +141,9 @@ DIVIDED_TWICE = Exercise(
         - Follow a pixel of full ink through the snippet: 255 at first, and then?
         - Bytes and intensities overlap in value, but never in dtype.
         - Look at pixels.dtype. Which of the two kinds still has to be divided?""",
-    fact="""`ToTensor` has surprised others too: github.com/pytorch/pytorch/issues/6390. For this
-        reason, the functions of `vaelib.binarization` raise an error if they receive intensities
-        instead of bytes.""",
+    fact="""That `ToTensor` divides by 255 has surprised other users too:
+        github.com/pytorch/pytorch/issues/6390. For this reason, `threshold`, `dynamic` and `freeze`
+        in `vaelib.binarization` raise an error if they receive intensities instead of bytes.""",
 )
 
 
@@ -163,7 +163,7 @@ FROZEN_PIXELS = Exercise(
     minutes=5,
     question="""Find the bug. This function should return what a model sees in each epoch (each
         pass through the data) under the dynamic protocol. `noise` is uniform between 0 and 1, and
-        its first dimension numbers the epochs.
+        its first dimension is the epoch.
 
         ```python
         def views(intensity, noise):
@@ -174,8 +174,8 @@ FROZEN_PIXELS = Exercise(
             return torch.stack(seen)
         ```
 
-        It runs, and its first epoch is right, but this is not the dynamic protocol. Which protocol
-        is it? Write the corrected function.""",
+        The code runs and the first epoch is right, but this is not the dynamic protocol. Which
+        protocol is it? Write the corrected function.""",
     solution=views,
     reasoning="""The first pass through the loop overwrites `intensity` with zeros and ones. From
         then on, every pixel has probability 0 or 1, so it gets the same value whatever its noise
@@ -195,7 +195,7 @@ FROZEN_PIXELS = Exercise(
         right[-1:].expand_as(noise)
             Every epoch looks like the last. Each epoch has its own noise.
         (noise[:, :1] < intensity).float()
-            All images of an epoch share the noise of one image, so their rims change together.
+            All images of an epoch share the noise of one image, so their edges change together.
         (noise > intensity).float()
             The faintest pixels become ink and full ink becomes background. Is the comparison the
             right way round?
@@ -219,7 +219,7 @@ FROZEN_PIXELS = Exercise(
 
 NINETEEN_TO_ONE = Exercise(
     slug="nineteen-to-one",
-    title="Nineteen to one on every pixel",
+    title="The length of a confident prediction",
     kind="warm-up",
     minutes=3,
     question="""A model predicts the 784 binary pixels of an image, one after the other. Each time,
@@ -231,9 +231,9 @@ NINETEEN_TO_ONE = Exercise(
 
         $$-\log_2 0.95^{784} = -784\,\log_2 0.95 = 784 \times 0.0740 = 58.0\ \text{bits},$$
 
-        or 40.2 nats. A model that knows nothing needs one bit per pixel. This model predicts every
-        pixel at nineteen to one and is always right, so it needs 0.074. A wrong prediction is
-        expensive: a pixel that had the probability 0.05 costs $\log_2 20 = 4.3$ bits. If one
+        or 40.2 nats. A model that knows nothing needs one bit per pixel. This model gives 0.95
+        to the right value of every pixel, so it needs only 0.074. A wrong prediction is
+        expensive: a pixel with the probability 0.05 costs $\log_2 20 = 4.3$ bits. If one
         pixel in twenty were wrong, the image would need 224.5 bits, the entropy of its pixels.""",
     within=0.3,
     mistakes="""
@@ -335,14 +335,14 @@ TEN_TABLES = Exercise(
         -log_p.logsumexp(1) / count
             This divides the logarithm by the number of tables. What does 1/K multiply?
         -log_p.amax(1)
-            This is what the best table gives on its own. With which probability does an image
-            come from this table, and do the others add nothing?
+            This uses only the best table, as if every image came from it. Where is its prior
+            probability 1/K, and what do the other tables add?
         -log_p.sum(1)
             This adds the tables' logarithms, as if an image had to come from all of them at once.
             It comes from any one of them.
         (-log_p).logsumexp(1) - log(count)
-            Here the worst table counts most. What is averaged, p(x | k) or one over it? So on
-            which side of the logarithm is the minus?
+            Here the worst table counts most, because this averages 1/p(x | k) instead of p(x | k).
+            Does the minus belong inside or outside the logsumexp?
         -(log_p.exp().mean(1) + eps).log() for eps in (1e-6, 1e-7, 1e-8, 1e-10, 1e-12, 1e-30)
             The added {eps} avoids log 0, but no image can then have more than {cap} nats. Can
             you stay with logarithms throughout?
