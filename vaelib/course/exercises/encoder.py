@@ -12,45 +12,46 @@ MISREAD_HEAD = Exercise(
     kind="warm-up",
     minutes=3,
     question="""A head for two latents outputs log σ² = −3 for both dimensions. A program mistakes
-        the −3 for log σ. The latents that it draws then lie in an ellipse that is too small. By
-        what factor is the area of this ellipse too small? (The answer is the same at 1σ and 2σ.) A
-        calculator is all you need.""",
+        the −3 for log σ and draws latents from this distribution. By what factor is the area of its
+        1σ ellipse too small? (The answer is the same at 2σ.) A calculator is all you need.""",
     solution="""
         width = math.exp(0.5 * -3) / math.exp(-3)
         times = width**2  # the right area / the misread one""",
     reasoning=r"""The correct value is $\sigma=e^{\frac12\cdot(-3)}=e^{-1.5}$, and the program uses
         $\sigma=e^{-3}$. So each width is too small by the factor $e^{1.5}\approx4.5$. The area of
-        an ellipse is 3.14… times the product of its half-widths. The two factors multiply,
-        $e^{1.5}\cdot e^{1.5}=e^{3}\approx20$, and 3.14… cancels. The same holds at 1σ and 2σ.""",
+        an ellipse is 3.14… (the number π) times the product of its half-widths. This number
+        cancels, and the two factors multiply: $e^{1.5}\cdot e^{1.5}=e^{3}\approx20$. The
+        same holds at 1σ and 2σ.""",
     within=0.5,
     mistakes="""
         width
             That is the factor for each width. What is the factor for an area?
         2 * width
-            It adds up the two dimensions. How does an ellipse's area depend on its widths?
+            You added the factors of the two widths. How does the area depend on the widths?
         exp(6)
-            It looks as if variances were compared. The width of the ellipse is proportional to σ.
+            You seem to have compared variances. The width of the ellipse is proportional to σ.
         1 / width
             That is the misread width divided by the correct one. The question is about areas, and
             asks for the correct one divided by the misread one.
         1 / right
-            That is the misread area divided by the correct one. By which factor is it too small?
+            That is the misread area divided by the correct one. By what factor is it too small?
         3
-            If this is 3, it is the logarithm of the factor, and one step is left. If it is e: by
-            how much do the logarithms of the two areas differ?
+            If this is 3, it is the logarithm of the factor, so one step is left. If it is e: by how
+            much do the logarithms of the two areas differ?
         6
             Did you add the −3 of both dimensions? For one dimension, by how much do the correct and
             the misread log σ differ? And how do you get from a logarithm to a factor?
         pi * right
-            Both areas contain 3.14… What happens to it when you divide them?
+            Both areas contain 3.14… What happens to this number when you divide the areas?
         1
-            The two readings agree only at σ = 1. What is σ here, by each of them?""",
+            The two areas would be equal only at σ = 1. What is the correct σ here, and what is the
+            misread one?""",
     hints="""
         - Write down both σ for one dimension: the correct one and the misread one.
         - The area of an ellipse is 3.14… times the product of its two half-widths.
         - To multiply exponentials, add their exponents.""",
-    fact="""In the course's five dimensions, the volume would be too small by e^7.5, a factor of
-        1,800. A moderate error in each width is a large error in the volume.""",
+    fact="""With five latents, as in the course's model, the volume would be too small by e^7.5, a
+        factor of about 1,800. A moderate error in each width makes a large error in the volume.""",
 )
 
 
@@ -77,11 +78,11 @@ SEVERAL_LATENTS = Exercise(
         samples as images: wrong broadcasting then raises no error.""",
     solution=several_latents,
     reasoning=r"""Broadcasting aligns shapes from the right. So it aligns the images of `mean`, of
-        shape (batch, latent), with the samples of `noise`, shape (batch, sample, latent). If their
-        numbers differ, this is an error. If they are equal, the result is wrong and no error is
-        raised. `mean[:, None]` has shape (batch, 1, latent), and the 1 is expanded over the
-        samples. `log_std` needs the same. You can also move the samples to the front, where
-        `reparameterize` expects them, and back:
+        shape (batch, latent), with the samples of `noise`, of shape (batch, sample, latent). If
+        there are 4 samples for 3 images, this raises an error. If the numbers are equal, no error
+        is raised, but the result is wrong. `mean[:, None]` has shape (batch, 1, latent), and the 1
+        is expanded over the samples. `log_std` needs the same. You can also move the
+        samples to the front, where `reparameterize` expects them, and back:
         `reparameterize((mean, log_std), noise.transpose(0, 1)).transpose(0, 1)`.""",
     probes=[
         (_means, _log_stds, _noise),
@@ -168,10 +169,10 @@ MISREAD_DENSITY = Exercise(
             return -squares.sum(1) - volume - constant""",
     mistakes="""
         density(off**2 / (2 * std), volume / 2)
-            That is the code as it was. Which quantity is exp(log_std), and by which one should the
-            squared distance be divided?
+            That is the original code. Is exp(log_std) σ or σ²? And by which of them is the squared
+            distance divided?
         density(volume=volume / 2)
-            The distance is right now. A second place still misreads the head.
+            The distance is right now. There is a second place where log σ is read as log σ².
         density(off**2 / (2 * std))
             The normaliser is right now. The distance is not.
         density(volume=2 * volume)
@@ -180,8 +181,8 @@ MISREAD_DENSITY = Exercise(
         density(volume=-volume)
             A wider Gaussian has a lower density. Which sign must log σ have?
         density(volume=-volume, constant=-constant)
-            The whole normaliser is added, including 2π. The density is divided by it. What does
-            a division become in a logarithm?
+            You added the whole normaliser, including 2π. The density is divided by it. What does a
+            division become in a logarithm?
         density(off**2 / (2 * std**4), 2 * volume)
             Distance and normaliser both contain σ² instead of σ. Which of the two does torch's
             Normal expect?
@@ -195,8 +196,8 @@ MISREAD_DENSITY = Exercise(
             The distance is right, but log σ is missing. What keeps the area under a wide Gaussian
             at 1?
         density(off / (2 * std**2))
-            Here the density is higher to the left of μ than at μ. What is done to z − μ in a
-            Gaussian?
+            Here the density is higher to the left of μ than at μ. What happens to z − μ in the
+            formula of the Gaussian?
         density(off**2 / (2 * log_std**2))
             The distance is divided by 2 (log σ)². The exponential is missing.
         density(2 * squares)
@@ -290,10 +291,10 @@ BASELINE = Exercise(
             It standardises f. The mean of all values depends on the sample's own ε, and dividing
             by the standard deviation changes the size of the gradient.
         (values * torch.stack([score_mean, score_log_std]) - others).mean(1)
-            It subtracts the baseline from the product, which shifts the average. From what should
-            it be subtracted?
+            It subtracts the baseline from the product, which shifts the average. What should the
+            baseline be subtracted from?
         -right
-            Both have the wrong sign: is the baseline subtracted from f, or f from the baseline?
+            Both have the wrong sign. Is the baseline subtracted from f, or f from the baseline?
         right.flip(0)
             The two gradients are right, but in the wrong order. The one for μ comes first.
         estimate(for_mean=noise)
