@@ -169,8 +169,8 @@ MISREAD_DENSITY = Exercise(
             return -squares.sum(1) - volume - constant""",
     mistakes="""
         density(off**2 / (2 * std), volume / 2)
-            That is the original code. Is exp(log_std) σ or σ²? And by which of them is the squared
-            distance divided?
+            That is the original code. Is exp(log_std) σ or σ²? Which of them should the squared
+            distance be divided by?
         density(volume=volume / 2)
             The distance is right now. There is a second place where log σ is read as log σ².
         density(off**2 / (2 * std))
