@@ -77,11 +77,10 @@ PIXELS_OF_SIGNS = Exercise(
     title="Pixels of plus and minus one",
     kind="core",
     minutes=6,
-    question=r"""Some programs store pixels as +1 (ink) and −1 (background). Then one formula with
-        the sign of the pixel replaces the two cases x = 1 and x = 0. Write a function that returns
-        $\log p(x\mid z)$ of each such image, in nats. `image` and `logits` have shape (batch,
-        pixel), the result has shape (batch,). It must also be right for logits of ±200 in 32
-        bits.""",
+    question=r"""Some programs store pixels as +1 (ink) and −1 (background). Write a function that
+        returns $\log p(x\mid z)$ of each such image, in nats. Can you find one formula for both
+        kinds of pixel? `image` and `logits` have shape (batch, pixel), the result has shape
+        (batch,). It must also be right for 32-bit logits of ±200.""",
     solution=log_likelihood_of_signs,
     reasoning=r"""For ink, $\log\pi=-\log(1+e^{-\ell})$; for background,
         $\log(1-\pi)=-\log(1+e^{\ell})$. The two differ only in the sign of $\ell$. With the pixel
@@ -103,8 +102,8 @@ PIXELS_OF_SIGNS = Exercise(
             For small logits this is right. In 32 bits, the sigmoid of −200 is exactly 0, and the
             exponential of 200 is infinite. Which function of PyTorch avoids both problems?
         (p + eps).log().sum(-1) for eps in (1e-6, 1e-7, 2**-23, 1e-8, 1e-10, 1e-12)
-            An epsilon of {eps}, or a clamp there, avoids log 0, but it limits the loss of a pixel
-            to {cap} nats. What should the loss be at ±200?
+            An epsilon of {eps} avoids log 0, and so does a clamp at {eps}. But either limits the
+            loss of a pixel to {cap} nats. What should the loss be at ±200?
         p.clamp(eps, 1 - eps).log().sum(-1) for eps in (1e-7, 2**-23, 1e-8, 1e-10)
             A clamp at {eps} avoids log 0, but it limits the loss of a pixel to {cap} nats. What
             should the loss be at ±200?
@@ -142,10 +141,9 @@ LOST_GRADIENT = Exercise(
     title="Where the gradient is lost",
     kind="core",
     minutes=5,
-    question="""Look at the right-hand plot above, left of logit −5. At which logit has the dashed
-        gradient fallen to ½, and what determines this logit? Now the code uses `log(p + 1e-6)`
-        instead. At which logit is the gradient of an ink pixel ½ then? (It is also ½ near logit 0.
-        We want the other one, left of −5.)""",
+    question="""In the right-hand plot above, the dashed gradient is ½ at two logits: near 0 and
+        near −16. Now suppose that the code uses `log(p + 1e-6)` instead of `log(p + EPS)`. To which
+        logit does the point near −16 move?""",
     solution="half_gradient = math.log(1e-6)  # logit",
     reasoning=r"""The sigmoid has the slope $\pi(1-\pi)$, so the gradient of $\log(\pi+\varepsilon)$
         is $\pi(1-\pi)/(\pi+\varepsilon)$. Far to the left, $1-\pi$ is nearly 1, and
@@ -164,15 +162,15 @@ LOST_GRADIENT = Exercise(
             There the model is almost certain of ink. The gradient is lost where it is almost
             certain of background.
         -6
-            This looks like a logarithm of base 10. Use the natural logarithm.
+            This looks like a logarithm to base 10. Use the natural logarithm.
         log2(1e-6)
-            This looks like a logarithm of base 2. Use the natural logarithm.
+            This looks like a logarithm to base 2. Use the natural logarithm.
         0
             At logit 0 the gradient is ½ with or without eps. Look further to the left, where only
             the dashed line falls.
         log(5e-7)
-            There the gradient has already fallen to a third. How do π and eps compare where it is
-            a half?
+            There the gradient has already fallen to a third. How do π and eps compare where it
+            is one half?
         log(2e-6)
             There the gradient is still two thirds. What does the remaining fraction depend on?
         right / 2
@@ -186,8 +184,8 @@ LOST_GRADIENT = Exercise(
           π(1 − π) / (π + eps). Far to the left, 1 − π is nearly 1.
         - For which π is π / (π + eps) one half? And which logit gives this π?
         - If π is this small, the odds e^ℓ are nearly equal to π.""",
-    fact="""At this logit the value is also wrong, by log 2. If eps is ten times smaller, the drop
-        moves left by 2.3 units of logit, but no eps removes it.""",
+    fact="""At this logit the value is also too high, by log 2. If eps is ten times smaller, the
+        drop moves left by 2.3 units of logit, but no eps removes it.""",
 )
 
 SIGMOID_TOO_MANY = Exercise(
@@ -202,9 +200,9 @@ SIGMOID_TOO_MANY = Exercise(
 
         (A similar bug was reported [in another
         project](https://github.com/cansyl/DEEPred/issues/5).) The code runs, and training improves
-        the result. But however well `network` is trained, the result stays below a certain value,
-        which it can only approach. What is this value for an image of 784 pixels, 196 of them ink?
-        Give it as a log-likelihood, in nats.""",
+        the result. But however well `network` is trained, the result can only approach a certain
+        highest value. What is this value for an image of 784 pixels, 196 of them ink? Give it as a
+        log-likelihood, in nats.""",
     solution="""
         ink, background = math.log1p(math.exp(-1)), math.log(2)  # the smallest loss of a pixel
         highest = -(196 * ink + 588 * background)  # nats""",
@@ -229,18 +227,19 @@ SIGMOID_TOO_MANY = Exercise(
         -(588 * ink + 196 * background)
             The two kinds of pixel are swapped. Which kind cannot do better than π = ½?
         -(196 * ink + 588 * log1p(e))
-            Here every “logit” is 1, which is best for ink only. Each pixel has its own.
+            Here every “logit” is 1, which is best for ink only. Each pixel has its own logit.
         -(196 * log1p(exp(-0.5)) + 588 * log1p(exp(0.5)))
-            Here every “logit” is ½, as in an untrained decoder. How far can training move each?
+            Here every “logit” is ½, as in an untrained decoder. How far can training move each of
+            them?
         -784 * (0.25 * log(4) + 0.75 * log(4 / 3))
-            This is π = 0.25 for every pixel. The decoder cannot produce this value, and it may give
-            each pixel its own.
+            This is π = 0.25 for every pixel. The decoder cannot produce this value. And it can give
+            each pixel a probability of its own.
         -right
             Check the sign. Is the log of a probability positive or negative?
         -196 * ink
-            This is the loss of the ink. What is the loss of the background?
+            This is the loss of the ink pixels. What do the background pixels add?
         -588 * background
-            This is the loss of the background. Is the ink certain?
+            This is the loss of the background pixels. Is the loss of an ink pixel really 0?
         right / 784
             This is the average over pixels. The code sums over all 784.
         right / log(2)
