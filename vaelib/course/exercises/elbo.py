@@ -43,53 +43,54 @@ LOG_VARIANCE = Exercise(
             return 0.5 * (square + variance - 1 - logarithm).sum(-1)""",
     mistakes="""
         elbo.kl(Gaussian(mean, v))
-            It takes log σ² for log σ. What is σ², in terms of what the function is given?
+            You pass log σ² where log σ is expected. How do you get log σ from log σ²?
         elbo.kl(Gaussian(mean, variance.sqrt()))
-            It gives `Gaussian` σ. Which form of it does the second field expect?
+            You pass σ to `Gaussian`. What does its second field expect?
         elbo.kl(Gaussian(mean, variance))
-            It gives `Gaussian` σ². Which form of σ does the second field expect?
+            You pass σ² to `Gaussian`. What does its second field expect?
         kl(variance=variance.sqrt(), logarithm=v / 2)
-            log σ² is halved everywhere, but the formula that it goes into needs σ² and log σ².
-            Where does the text's formula have its twos?
+            You halve log σ² in both places. Rewrite the text's formula with σ² and log σ²: which
+            factors of 2 remain?
         0.5 * ((mean**2 + 1) / variance - 1 + v).sum(-1)
-            That is the divergence with q and the prior exchanged. Which one divides by σ²?
+            That is the KL with q and the prior exchanged. KL(q‖prior) does not divide by σ².
         kl(0)
-            The mean makes no difference to it. What should a mean far away from 0 cost?
+            Your result does not depend on the mean. What should a mean far from 0 cost?
         kl(logarithm=-(v**2))
-            The square of a logarithm does not belong here. Which term is linear in it?
+            The KL does not contain the square of a logarithm. Which term has the logarithm itself?
         kl(variance=variance.sqrt())
-            One term has σ where σ² belongs: what is the exponential of half of log σ²?
+            One term has σ instead of σ²: what is the exponential of half of log σ²?
         kl(logarithm=-v)
-            Check the sign of the logarithm: for which σ does this one fall without limit?
+            Check the sign of the logarithm: what happens to your result as σ goes to 0?
         kl(logarithm=v / 2)
-            The logarithm is halved once too often: −2 log σ is how many times log σ²?
+            The logarithm has a factor ½ too many: −2 log σ is how many times log σ²?
         kl(logarithm=2 * v)
-            The logarithm is doubled once too often: log σ² has the 2 in it already.
+            The logarithm has a factor 2 too many: log σ² already contains the 2.
         -right
-            Every value has the wrong sign. (Some texts write −½ Σ(1 + …): mind the bracket.)
+            Every value has the wrong sign. (Some texts write −½ Σ(1 + …): check the signs in the
+            bracket.)
         kl(mean)
-            Put in μ = −1 and μ = 1: both are as far from the prior. Is μ squared?
+            μ = −1 and μ = 1 are equally far from the prior and must cost the same. Is μ squared?
         kl(variance=variance**2)
-            One term squares σ² once more: exp(log σ²) is σ² already.
+            One term has the square of σ². exp(log σ²) is already σ².
         kl(variance=v, logarithm=variance)
             σ² and its logarithm are swapped: which of them is subtracted?
         (0.5 * mean**2 + variance - 1 - v).sum(-1)
-            The ½ stands before μ² alone. How far does the bracket reach?
+            Your ½ multiplies only μ². It should multiply the whole bracket.
         kl(logarithm=v.log())
             It takes the logarithm of values that are logarithms already.
         kl(variance=-variance)
-            Check the sign of σ²: can a wide q have a negative KL? (A minus before a
-            bracket changes every sign inside.)
+            Check the sign of σ²: can a wide q have a negative KL? (A minus in front of a bracket
+            changes every sign inside.)
         kl(-(mean**2))
-            Check the sign of μ²: can a mean far away from 0 have a negative KL? (A minus
-            before a bracket changes every sign inside.)""",
+            Check the sign of μ²: can a mean far from 0 have a negative KL? (A minus in front of a
+            bracket changes every sign inside.)""",
     hints="""
         - Rewrite the formula above so that it contains only μ², σ² and log σ².
         - 2 log σ = log σ², and σ² = exp(log σ²).
         - The latent dimension is the last one of each tensor, so .sum(-1) leaves one value per
           image.""",
-    fact="""Most published encoders output log σ². If the two parametrizations are mixed up, σ where
-        σ² should be, training raises no error.""",
+    fact="""Most published encoders output log σ². If you mix up the two, so that σ stands where σ²
+        should be, training raises no error.""",
 )
 
 
@@ -118,8 +119,8 @@ FROM_SAMPLES = Exercise(
         shape (sample,). The result is one number.""",
     solution=sampled_bound,
     reasoning=r"""The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at
-        samples of $q$ and averaged. $q$'s density must be that of $z$, not of $\varepsilon$:
-        stretching by $\sigma$ thins the density,
+        samples of $q$ and averaged. The density of $q$ must be that of $z$, not of $\varepsilon$:
+        stretching by $\sigma$ divides the density by $\sigma$,
         $\log q(z)=\log\mathcal N(\varepsilon;0,1)-\log\sigma$. If $q$ is the true posterior,
         $\log p(x,z)-\log q(z)=\log p(x)$ for every $z$, so the estimate has no variance at all.""",
     probes=[
@@ -136,9 +137,9 @@ FROM_SAMPLES = Exercise(
         joint.mean()
             It averages log p(x, z). Which density of z must be subtracted?
         (joint - prior.log_prob(z)).mean()
-            It subtracts the prior's density. The z came from another distribution.
+            It subtracts the prior's density. From which distribution were the z drawn?
         (joint - prior.log_prob(noise)).mean()
-            It subtracts the density of ε, not of z. Stretching by σ thins a density by σ.
+            It subtracts the density of ε, not of z. Stretching by σ divides a density by σ.
         (log_joint(mean + noise) - q.log_prob(mean + noise)).mean()
             Its z has a standard deviation of 1, whatever σ is.
         (joint - log_q).sum()
@@ -150,33 +151,33 @@ FROM_SAMPLES = Exercise(
             This estimates the same bound, but with the closed form of the KL. Use only the
             samples.
         joint.mean() - kl
-            It subtracts the KL from log p(x, z), but it should be subtracted from log p(x|z).
-            Which distribution is counted twice?
+            It subtracts the KL from log p(x, z), but the KL belongs to log p(x|z). Which
+            distribution is counted twice?
         (joint + prior.log_prob(z) - log_q).mean()
-            It adds log p(z). Is that not in log p(x, z) already?
+            It adds log p(z), but log p(x, z) already contains it.
         joint.mean() + q.entropy()
-            Right on average: the entropy is what −log q averages to. But it is a closed form, and
-            none should be used: what do these samples average to?
+            Right on average, because the entropy is the average of −log q. But it is a closed form.
+            Average over the given samples instead.
         (log_joint(noise) - log_q).mean()
             log p(x, z) is evaluated at ε, log q(z) at z. Which of the two is the latent?
         (joint - Normal(mean, std**2).log_prob(z)).mean()
             The density expects σ and gets σ². torch.distributions.Normal takes σ.
         (joint + log_q).mean()
-            The ratio of two densities is wanted: what does dividing become under a logarithm?
+            You need the logarithm of a ratio. Is that a sum or a difference of logarithms?
         (log_joint(noise) - q.log_prob(noise)).mean()
             It uses the noise as the latent. How does ε become a sample of q?
         (joint - q.log_prob(noise)).mean()
-            One of its densities is evaluated at ε, the other one at z. Both should be at z.
+            One of your densities is evaluated at ε, the other at z. Both should be at z.
         (joint - log_q.exp()).mean()
-            It subtracts a density from a logarithm: log_prob is the logarithm already.
+            It subtracts a density from a logarithm. log_prob is already the logarithm.
         (log_joint(mean + std**2 * noise) - q.log_prob(mean + std**2 * noise)).mean()
-            It stretches ε by σ². A sample of q is as wide as σ.
+            It multiplies ε by σ². What is the standard deviation of q?
         log_joint(torch.tensor(mean)) - q.log_prob(torch.tensor(mean))
-            It looks at the mean of q alone. The bound is an average over all samples of q.
+            It uses only the mean of q. The bound is an average over samples of q.
         sampled_bound(log_joint, mean, exp(std), noise)
             It takes the exponential of σ. Here σ is given as it is, not as its logarithm.""",
     hints="""
-        - From which distribution did these z come? The log of its density is subtracted.
+        - From which distribution were these z drawn? Subtract the log of its density.
         - The cell that compares the KL formula with three other ways also averages a difference of
           two logarithms.
         - torch.distributions.Normal(mean, std).log_prob(z) is log q(z).""",
@@ -206,17 +207,17 @@ CERTAINTY = Exercise(
             That is what the blog post's formula gives. Which of its terms does not belong to the
             KL?
         2.5 * (exp(0.2) - 1 - 0.2)
-            It looks as if 0.1 was used where log σ belongs. Which of the two is 0.1?
+            You seem to have used 0.1 where log σ belongs. 0.1 is σ itself.
         5 * log(10)
-            That is the logarithm alone. What do the other two terms add that are not 0?
+            That is only the logarithm. What do the other two nonzero terms add?
         2.5 * (0.01 + 2 * log(10))
-            Too much by a constant: which term of the bracket got lost?
+            Too large by a constant: which term of the bracket is missing?
         2.5 * (0.01 - 1 + log(10))
-            It has log σ once. How many of them has the bracket?
+            You counted log σ once. How often does the bracket contain it?
         2.5 * (0.01 - 1)
             A divergence is never negative. Which term, the largest of all here, was left out?
         2 * right
-            Twice too much: what stands before the sum?
+            Too large by a factor of 2: what stands in front of the sum?
         -right
             A divergence is never negative: check the sign.
         5 * (1 - 0.495)
@@ -224,9 +225,9 @@ CERTAINTY = Exercise(
         right / log(2)
             That is the right amount, in bits. The course counts in nats.
         2.5 * (0.1 - 1 + log(10))
-            Was 0.1 taken for σ²? It is σ: what are its square, and the log of its square?
+            You seem to have used 0.1 as σ². It is σ: what are σ² and log σ²?
         2.5 * (0.01 - 1 - 2 * log(10))
-            A divergence is never negative. Which sign has the logarithm in the formula?
+            A divergence is never negative. Which sign does the logarithm have in the formula?
         5 * (log(10) - 0.45)
             Close: σ² is not σ. What is the square of 0.1?""",
     hints="""
@@ -282,17 +283,17 @@ FOUR_CURVES = Exercise(
     picture=_draw_four_curves,
     mistakes="""
         "ADBC"
-            1 and 2 are swapped: both are 0 at σ = 1 alone. One grows with σ², the other only with
-            σ: which is the steeper one on the right?
+            1 and 2 are swapped. For large σ, one grows with σ², the other only with σ: which is
+            steeper on the right?
         "BADC"
-            1 and 3 are swapped: both are real divergences. Which one contains 1/σ², and where does
-            that grow?
+            1 and 3 are swapped: both are real divergences. Only one contains 1/σ². For which σ is
+            that large?
         "CABD"
-            1 and 4 are swapped: one of the two goes below zero. Can a divergence?
+            1 and 4 are swapped: one of the two curves goes below zero. Can a divergence do that?
         "DBAC"
             2 and 3 are swapped. Put σ = 0.1 into both: which one is huge?
         "DCBA"
-            2 and 4 are swapped: one of them never falls as σ grows. Which, by its signs?
+            2 and 4 are swapped: only one of these formulas can be negative. Which one?
         "DACB"
             3 and 4 are swapped: for σ near 0 one has a large 1/σ², the other a large negative
             logarithm.
@@ -302,10 +303,10 @@ FOUR_CURVES = Exercise(
     hints="""
         - Only one of the formulas can be negative: look at its signs where σ is small.
         - At σ = 0.1 the numbers are far apart: 1/σ² is 100, log σ is −2.3.
-        - Misread, e^s is σ where σ² belongs: the curve of 2 at σ is that of 1 at √σ, which lies
-          nearer to 1. So it is the flatter of the two.""",
-    fact="""All four are 0 at σ = 1, so a test of a KL at the prior alone lets every one pass. The
-        misread output was in a library of graph networks:
+        - Formula 2 has σ = e^s where formula 1 has σ². At σ it has the value that formula 1
+          has at √σ, which is nearer to 1. So curve 2 is flatter than curve 1.""",
+    fact="""All four are 0 at σ = 1, so a test at σ = 1 alone passes for every one of them.
+        Formula 2 was in a library of graph networks:
         github.com/pyg-team/pytorch_geometric/pull/1368.""",
 )
 
@@ -350,33 +351,31 @@ AVERAGED = Exercise(
         -(p.mean() - kl.mean())
             That is the snippet as it stands: each mean divides by a different number of things.
         -(p.sum() - kl.sum())
-            The sums are right, but the loss grows with the batch: what is averaged, once?
+            The sums are right, but the loss grows with the batch. What should be averaged once?
         -(p.mean() - kl.sum(1).mean())
             The KL is right now. The pixels are still averaged: the KL weighs too much.
         -(p.sum(1).mean() - kl.mean())
             The pixels are right now. The KL is still averaged over latent dimensions.
         right / p.shape[1]
-            It has the right optimum, but is as many times too small as an image has pixels.
+            The optimum is right, but with P pixels the loss is P times too small.
         -(p.sum(1) + kl.sum(1)).mean()
-            The two terms pull in the same direction here. The KL is a cost: check its sign.
+            Here a larger KL lowers the loss. The KL is a cost: check its sign.
         -(p.sum(0) - kl.sum()).mean()
             Dimension 0 is the batch; pixels and latent dimensions come after it.
         -(p.sum(0).mean() - kl.sum(0).mean())
-            It sums over the batch, dimension 0, and averages over what belongs to one image. Which
-            of the two should be which?
+            It sums over the batch and averages within an image. It should be the other way round.
         -(p.sum(1).mean() - kl.sum())
-            The pixels are right now. The KL is also summed over the batch, so each image is charged
-            for all of them.
+            The pixels are right now. The KL is also summed over the batch, so each image gets the
+            KL of all images.
         -(p.sum() - kl.sum(1).mean())
-            The KL is right now. The log-likelihood is a sum over the batch as well: the KL weighs
-            less, the larger the batch.
+            The KL is right now. The log-likelihood is also summed over the batch, so the KL weighs
+            less in a larger batch.
         -(p - kl.sum(1, keepdim=True)).sum(1).mean()
             The KL is subtracted from every pixel. How many times is the KL counted for one image?
         -p.sum(1).mean()
             That is the distortion. Where is the KL?
         (p.sum(1) + kl.sum(1)).mean()
-            To lower this, training would make the images less probable. Which of the two terms
-            lacks its minus?""",
+            Minimizing this makes the images less probable. Which term needs a minus?""",
     hints="""
         - Write down the number of values that each mean divides by.
         - One image's log-likelihood is a sum over its pixels, its KL a sum over dimensions.
