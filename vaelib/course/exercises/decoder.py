@@ -193,15 +193,15 @@ SIGMOID_TOO_MANY = Exercise(
     title="One sigmoid too many",
     kind="core",
     minutes=6,
-    question="""Find the bug. This code computes log p(x|z) from the output of a decoder:
+    question="""Find the bug. This code should compute log p(x|z) from the output of a decoder:
 
             pi = torch.sigmoid(network(latent))
             return -F.binary_cross_entropy_with_logits(pi, image, reduction="none").sum(-1)
 
         (A similar bug was reported [in another
         project](https://github.com/cansyl/DEEPred/issues/5).) The code runs, and training improves
-        the result. But however well `network` is trained, the result can only approach a certain
-        highest value. What is this value for an image of 784 pixels, 196 of them ink? Give it as a
+        the result. But there is a limit that it can approach but not reach, however well `network`
+        is trained. What is this limit for an image of 784 pixels, 196 of them ink? Give it as a
         log-likelihood, in nats.""",
     solution="""
         ink, background = math.log1p(math.exp(-1)), math.log(2)  # the smallest loss of a pixel
