@@ -265,11 +265,12 @@ FOUR_CURVES = Exercise(
         $s=\log\sigma$:
 
         1. $\tfrac12\,(\sigma^2-1-2\log\sigma)$, the correct one;
-        2. the same, but with $s$ mistaken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as
-           [a library of graph networks once had it](https://github.com/pyg-team/pytorch_geometric/pull/1368);
+        2. the same, but with $s$ mistaken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as [a
+        library of graph networks once had
+        it](https://github.com/pyg-team/pytorch_geometric/pull/1368);
         3. the divergence with q and p exchanged,
            $\mathrm{KL}(p\|q)=\tfrac12\,(1/\sigma^2-1+2\log\sigma)$;
-        4. $\tfrac12\,(\sigma^2-1+2\log\sigma)$, the fix of pull request 76.
+        4. $\tfrac12\,(\sigma^2-1+2\log\sigma)$, the wrong fix of pull request 76.
 
         All four are plotted against the encoder's $\sigma=e^s$. Which curve belongs to which
         formula? Answer with four letters: the curve of formula 1, of 2, of 3, of 4.""",
@@ -329,7 +330,7 @@ AVERAGED = Exercise(
 
             -(log_likelihoods.mean() - divergences.mean())
 
-        (The same question was asked about
+        (A similar question was asked about
         [PyTorch's own example](https://github.com/pytorch/examples/issues/234).) Fix it, so that it
         returns −ELBO in nats per image, averaged over the batch.""",
     solution=fixed_loss,

@@ -13,7 +13,7 @@ MISREAD_HEAD = Exercise(
     minutes=3,
     question="""A head for two latents outputs log σ² = −3 for both dimensions. A program mistakes
         the −3 for log σ and draws latents from this distribution. By what factor is the area of its
-        1σ ellipse too small? (The answer is the same at 2σ.) A calculator is all you need.""",
+        1σ ellipse too small? (Its semi-axes are σ₁ and σ₂.) A calculator is all you need.""",
     solution="""
         width = math.exp(0.5 * -3) / math.exp(-3)
         times = width**2  # the right area / the misread one""",
@@ -71,7 +71,7 @@ SEVERAL_LATENTS = Exercise(
     title="Several latents for each image",
     kind="core",
     minutes=5,
-    question="""Often we want several latents *for each image*, grouped by image. Write a function
+    question="""Often we want several latents *for each image*. Write a function
         that receives `mean` and `log_std` of shape (batch, latent) and `noise` of shape (batch,
         sample, latent). It returns latents of shape (batch, sample, latent). Sample $s$ of image
         $i$ uses the μ and σ of that image and `noise[i, s]`. Be careful when there are as many
