@@ -175,7 +175,7 @@ FROZEN_PIXELS = Exercise(
         ```
 
         The code runs and the first epoch is right, but this is not the dynamic protocol. Which
-        protocol is it? Write the corrected function.""",
+        protocol is it? Write the corrected function. Its result has the same shape as `noise`.""",
     solution=views,
     reasoning="""The first pass through the loop overwrites `intensity` with zeros and ones. From
         then on, every pixel has probability 0 or 1, so it gets the same value whatever its noise
@@ -297,7 +297,8 @@ TEN_TABLES = Exercise(
 
         This is the evidence again, with a sum instead of an integral. Write a function that
         returns $-\log p(x)$ of each image, in nats. It must work for images of thousands of pixels,
-        whose probability is smaller than any float. All frequencies lie strictly between 0 and 1.
+        whose probability is so small that a float rounds it to 0. All frequencies lie strictly
+        between 0 and 1.
     """,  # noqa: E501
     solution=mixture_nats,
     reasoning=r"""The two matrix products give $\log p(x\mid k)$ for every image and every table, in

@@ -265,9 +265,8 @@ FOUR_CURVES = Exercise(
         $s=\log\sigma$:
 
         1. $\tfrac12\,(\sigma^2-1-2\log\sigma)$, the correct one;
-        2. the same, but with $s$ mistaken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as [a
-        library of graph networks once had
-        it](https://github.com/pyg-team/pytorch_geometric/pull/1368);
+        2. the same, but with $s$ mistaken for $\log\sigma^2$: $\tfrac12\,(e^{s}-1-s)$, as
+           [a library of graph networks once had it](https://github.com/pyg-team/pytorch_geometric/pull/1368);
         3. the divergence with q and p exchanged,
            $\mathrm{KL}(p\|q)=\tfrac12\,(1/\sigma^2-1+2\log\sigma)$;
         4. $\tfrac12\,(\sigma^2-1+2\log\sigma)$, the wrong fix of pull request 76.
