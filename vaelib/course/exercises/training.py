@@ -39,12 +39,12 @@ PRINTED_MEANS = Exercise(
         rate
             That is the rate alone. Which other term does the −ELBO have?
         distortion - rate
-            The ELBO is a log-likelihood minus a KL. What does the minus sign in front of it do to
-            both?
+            The ELBO is the log-likelihood minus the KL. What does another minus sign in front do
+            to each term?
         -right
-            The size is right. The −ELBO is a cost: which sign has it?
+            The size is right. The −ELBO is a cost. What is its sign?
         right / log(2)
-            That is the right amount in bits. Nats are asked for.
+            That is right in bits. The question asks for nats.
         right * log(2)
             The printed values are in nats already. Nothing has to be converted.
         28 * 0.140 + rate
@@ -55,8 +55,8 @@ PRINTED_MEANS = Exercise(
         - How do you get a sum from a mean?
         - The cross-entropy is a mean of 784 values, and the KL is a mean of 5.
         - −ELBO = distortion + rate.""",
-    fact="""Printing means is harmless. Training on them is not: these two means as a loss would
-        train with β = 784 / 5 ≈ 157 (notebook 4).""",
+    fact="""Printing means is harmless. Training on them is not: with the sum of these two means as
+        the loss, the model would be trained with β = 784 / 5 ≈ 157 (notebook 4).""",
 )
 
 
@@ -169,9 +169,10 @@ NO_NOISE = Exercise(
         - The first term of the ELBO is an average over z from q(z|x). Does the snippet draw any z?
         - z = μ + σ·ε, the reparameterization, gives all samples at once, in the shape of the
           noise.
-        - In what log_likelihood then returns, the samples are dimension 0.""",
-    fact="""D. P. Kingma, who wrote the VAE paper with M. Welling, corrected this in PyTorch's own
-        example himself. The wrong number may be above the ELBO or below it.""",
+        - log_likelihood then returns one value per sample and image, with the samples as
+          dimension 0.""",
+    fact="""D. P. Kingma, one of the two authors of the VAE paper, corrected this in PyTorch's own
+        example. The wrong number may be above the ELBO or below it.""",
 )
 
 
@@ -194,8 +195,8 @@ COPIED = Exercise(
     minutes=10,
     question="""Write a test for copying. The **distance** of an image from the training set is the
         number of pixels in which it differs from its *nearest* training image. For each sample,
-        return the share of test images whose distance from the training set is **at most** that
-        of the sample.
+        return the share of test images that are at least as near to the training set: their own
+        distance is **at most** that of the sample.
 
         All three arguments are binary images of zeros and ones as floats, of shape
         (image, pixel). The result has one value for each sample. A share near 0 is suspicious: the
@@ -227,7 +228,7 @@ COPIED = Exercise(
             This is the share of test images that are farther away. A suspicious sample should get a
             share near 0.
         below.sum(1)
-            This is the number of test images. Their share is asked for.
+            This is the number of test images. The question asks for their share.
         below.mean(0)
             This averages over the samples, so there is one value for each test image.
         below.mean()
@@ -236,8 +237,8 @@ COPIED = Exercise(
             For the samples, this takes the distance from the *test* images. Which set could the
             model have copied?
         (apart(test, samples).amin(1) <= near[:, None]).float().mean(1)
-            For the test images, this takes the distance from the samples. From which set should it
-            be?
+            For the test images, this takes the distance from the samples. Which set should it be
+            measured from?
         (apart(samples, test) <= near[:, None]).float().mean(1)
             This compares samples with test images directly. A test image is needed only for its own
             distance from the training set.
@@ -248,20 +249,21 @@ COPIED = Exercise(
         (apart(test, train).argmin(1) <= apart(samples, train).argmin(1)[:, None]).float().mean(1)
             argmin returns *which* training image is nearest, not how far away it is.
         near
-            These are the distances of the samples. Are they unusual? The test images say what is
-            usual.
+            These are the distances of the samples. Are they unusual? Compare them with those of the
+            test images.
         near / usual.mean()
             This divides by the average distance of the test images. How many of them are at most as
             far away?
         (usual.median() <= near).float()
-            This says only on which side of the median a sample is. The share of test images is
-            asked for.""",
+            This says only on which side of the median a sample is. The question asks for the share
+            of test images.""",
     hints="""
         - torch.cdist(a, b, p=1) is the number of different pixels, for each image of a and each of
           b.
         - Take the minimum over the training images, once for the samples and once for the test
           images.
-        - Compare in the shape (sample, test image), then take a mean over the right dimension.""",
+        - Compare each sample with each test image, in the shape (sample, test image). Then take the
+          mean over the test images.""",
     fact="""Distances between pixels find exact copies only: an image that is moved by a few pixels
         is far from the original (Theis, van den Oord and Bethge 2016, arXiv 1511.01844).""",
 )
@@ -273,8 +275,8 @@ LEFT_OPEN = Exercise(
     minutes=5,
     question="""Suppose that for one latent z two sharp images are possible: image A with
         probability ¾ and image B with probability ¼. They differ in 20 pixels and agree in all
-        others. For this z, the decoder outputs a single set of pixel probabilities. With the best
-        possible set, what is the expected distortion in nats per image? Give one decimal.""",
+        other pixels. For this z, the decoder outputs a single set of pixel probabilities. With the
+        best possible set, what is the expected distortion in nats per image? Give one decimal.""",
     solution="""
         per_pixel = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))  # nats
         open_nats = 20 * per_pixel  # nats""",
@@ -282,9 +284,9 @@ LEFT_OPEN = Exercise(
         ¾ or ¼: grey in both cases. The distortion of such a pixel is the entropy of its
         distribution, 0.56 nats on average. Where the two images agree, the probability is 0 or 1
         and the distortion is 0. A sharp output, the more frequent image itself, would cost nothing
-        in three cases and infinitely many nats in the fourth. So blur is the *best* output that
-        independent pixels allow here. The only way to pay less is a latent that leaves less
-        open.""",
+        in three of four cases and infinitely many nats in the fourth. So blur is the *best* output
+        that independent pixels allow here. For a lower distortion, the latent itself must say more
+        about the image.""",
     within=0.1,
     mistakes="""
         per_pixel
@@ -297,17 +299,17 @@ LEFT_OPEN = Exercise(
         right / log(10)
             Use the natural logarithm, of base e. This looks like base 10.
         20 * 0.75 * log(4 / 3)
-            That is the part of the three frequent cases. What does the fourth case add?
+            That is the part of the frequent case. What does the rare case add?
         20 * 0.25 * log(4)
-            That is the part of the rare case. What do the frequent cases add?
+            That is the part of the rare case. What does the frequent case add?
         20 * (log(4 / 3) + log(4))
             This adds both cases in full. How often does each occur?
         20 * 0.75 * 0.25
             That is a variance, π(1 − π) for each pixel. A distortion is made of logarithms.
         20 * log(4 / 3)
-            That is the distortion of the more frequent image. What about the other cases?
+            That is the distortion of the more frequent image. What does the other one add?
         20 * log(4)
-            That is the distortion of the rarer image. What about the other cases?
+            That is the distortion of the rarer image. What does the other one add?
         5
             That is the average number of wrong pixels if the decoder always outputs the more
             frequent image. With probabilities of 0 and 1, each wrong pixel costs infinitely many
@@ -316,10 +318,10 @@ LEFT_OPEN = Exercise(
             This counts all pixels. Where the two images agree, which probability is best, and what
             does it cost?
         0
-            The more frequent image as it is costs nothing when it comes. And when the other one
-            comes?
+            If the decoder outputs the more frequent image, that image costs nothing. What does the
+            other one cost?
         4 * right
-            That is the distortion of four images. The average for one is asked for.
+            That is the distortion of four images. The question asks for the average of one.
         10 * (log(4) + log(4 / 3))
             This takes both images as equally frequent. One is three times as frequent.
         20 * (0.25 * log(4 / 3) + 0.75 * log(4))
@@ -331,8 +333,8 @@ LEFT_OPEN = Exercise(
         - Take a pixel that is ink only in the more frequent image: it is ink in ¾ of the cases.
         - What is −log p when this pixel is ink, and when it is not? Weight both by their
           frequencies, then count the pixels.""",
-    fact="""Telling which of the two images it is would cost 0.56 nats once. Independent pixels pay
-        it twenty times, once for each pixel that differs.""",
+    fact="""Stating once which of the two images it is would cost 0.56 nats. Independent pixels pay
+        this twenty times, once for each pixel that differs.""",
 )
 
 EXERCISES = (PRINTED_MEANS, NO_NOISE, COPIED, LEFT_OPEN)
