@@ -94,8 +94,8 @@ DIVIDED_TWICE = Exercise(
         ```
 
         Write a function that cannot make this error. It receives either bytes (`torch.uint8`,
-        0 to 255) or intensities (`torch.float32`, 0 to 1). It returns 1 where `threshold` at level
-        ½ gives ink, and 0 elsewhere. It must work for every image, including very faint ones.
+        0 to 255) or intensities (`torch.float32`, 0 to 1). It returns 1 where the intensity is above
+        ½, and 0 elsewhere. It must work for every image, including very faint ones.
     """,  # noqa: E501
     solution=to_ink,
     reasoning="""`ToTensor` has already divided by 255, so a pixel of full ink is 1.0 when it
@@ -223,7 +223,7 @@ NINETEEN_TO_ONE = Exercise(
     kind="warm-up",
     minutes=3,
     question="""A model predicts the 784 binary pixels of an image, one after the other. Each time,
-        it gives the probability 0.95 to the value that the pixel really has, ink or background. A
+        it assigns probability 0.95 to the value that the pixel really has, ink or background. A
         compressor is built from this model. How many **bits** does it need for the image? Give one
         decimal.""",
     solution="image_bits = 784 * -math.log2(0.95)  # bits",

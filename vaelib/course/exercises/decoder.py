@@ -200,7 +200,7 @@ SIGMOID_TOO_MANY = Exercise(
 
         (A similar bug was reported [in another
         project](https://github.com/cansyl/DEEPred/issues/5).) The code runs, and training improves
-        the result. But there is a limit that it can approach but not reach, however well `network`
+        the result. But it can only approach a limit, never reach it, however well `network`
         is trained. What is this limit for an image of 784 pixels, 196 of them ink? Give it as a
         log-likelihood, in nats.""",
     solution="""
