@@ -114,9 +114,9 @@ FROM_SAMPLES = Exercise(
     minutes=6,
     question=r"""The ELBO can also be estimated without any closed form: average
         $\log p(x,z)-\log q(z)$ over samples of $q=\mathcal N(\mu,\sigma^2)$. Write this for one
-        latent dimension. The argument `log_joint` is a function: `log_joint(z)` returns log p(x, z)
-        for latents of shape (sample,), `mean` and `std` are numbers, and `noise` is ε ~ N(0, 1) of
-        shape (sample,). The result is one number.""",
+        latent dimension. The argument `log_joint` is a function, not a tensor: `log_joint(z)`
+        returns log p(x, z) for latents of shape (sample,), `mean` and `std` are numbers, and
+        `noise` is ε ~ N(0, 1) of shape (sample,). The result is one number.""",
     solution=sampled_bound,
     reasoning=r"""The ELBO is $\mathbb E_q[\log p(x,z)-\log q(z)]$, so both logarithms are taken at
         samples of $q$ and averaged. The density of $q$ must be that of $z$, not of $\varepsilon$:

@@ -11,8 +11,8 @@ MISREAD_HEAD = Exercise(
     title="How much too small is the ellipse?",
     kind="warm-up",
     minutes=3,
-    question="""A head for two latents outputs log σ² = −3 for both dimensions. A program mistakes
-        the −3 for log σ and draws latents from this distribution. By what factor is the area of its
+    question="""A head for two latent dimensions outputs log σ² = −3 for both. A program mistakes
+        the −3 for log σ and draws latents with this wrong σ. By what factor is the area of its
         1σ ellipse too small? (Its semi-axes are σ₁ and σ₂.) A calculator is all you need.""",
     solution="""
         width = math.exp(0.5 * -3) / math.exp(-3)
@@ -138,7 +138,7 @@ MISREAD_DENSITY = Exercise(
     minutes=8,
     question=r"""Notebooks 4 (the ELBO) and 6 (evaluation) need $\log q(z\mid x)$, the log density
         of a latent under the Gaussian of its image. The code below should compute it. All its
-        arguments have the shape (batch, latent). Find and fix the bug.
+        arguments have the shape (batch, latent). Find and fix the bug (it affects two lines).
 
             squares = (latents - mean) ** 2 / (2 * log_std.exp())
             normaliser = 0.5 * mean.shape[1] * math.log(2 * math.pi) + 0.5 * log_std.sum(1)
