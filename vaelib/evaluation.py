@@ -154,6 +154,14 @@ def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Te
     return log_mean_exp(groups).mean(0)
 
 
+def paired_difference(
+    first: Float[Tensor, " image"], second: Float[Tensor, " image"]
+) -> tuple[Tensor, Tensor]:
+    """Mean of first − second, measured on the same images in one order, and its standard error."""
+    difference = first - second
+    return difference.mean(), difference.std() / len(difference) ** 0.5
+
+
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
 def fit_posterior(

@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 from torch.distributions import Normal
 
 from vaelib import device, evaluation, vae
@@ -16,6 +17,7 @@ from vaelib.evaluation import (
     estimate,
     fit_posterior,
     mean_terms,
+    paired_difference,
 )
 from vaelib.training import train
 
@@ -451,3 +453,12 @@ def test_half_precision_models_are_scored_in_single(pixels):
     with torch.inference_mode():
         q = model.encoder(image)
         assert fit_posterior(model, image, q, **fit).mean.isfinite().all()
+
+
+def test_a_paired_difference_is_that_of_the_paired_t_test():
+    shared, first, second = 30 * torch.randn(3, 200, dtype=torch.float64)
+    first, second = shared + first / 30, shared + second / 30 + 0.5
+    mean, error = paired_difference(first, second)
+    assert mean.item() == pytest.approx(-0.5, abs=0.5)
+    assert (mean / error).item() == pytest.approx(stats.ttest_rel(first, second).statistic)
+    assert error < 0.2 < 30 / math.sqrt(200), "what the images share does not count"

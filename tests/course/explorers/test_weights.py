@@ -38,22 +38,22 @@ def noise(count, seed=0):
 
 
 def test_weights_are_joint_over_guess(model):
-    found = weights.weighted_codes(*model, noise(200), mean=0.7, log_std=-0.3)
+    found = weights.weighted_samples(*model, noise(200), mean=0.7, log_std=-0.3)
     q = Normal(0.7, math.exp(-0.3))
-    logits = found.code[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
+    logits = found.latent[:, None] * torch.tensor([3.0, 2.0, -1.0]) + torch.tensor([-1.0, 1.0, 1.0])
     coins = torch.distributions.Bernoulli(logits=logits)
     joint = coins.log_prob(torch.tensor([1.0, 1.0, 0.0])).sum(-1)
-    joint += Normal(0.0, 1.0).log_prob(found.code)
-    expected = joint - q.log_prob(found.code)
-    assert torch.allclose(found.code, 0.7 + math.exp(-0.3) * noise(200), atol=1e-6)
+    joint += Normal(0.0, 1.0).log_prob(found.latent)
+    expected = joint - q.log_prob(found.latent)
+    assert torch.allclose(found.latent, 0.7 + math.exp(-0.3) * noise(200), atol=1e-6)
     assert found.log_weight.numpy() == pytest.approx(expected.numpy(), abs=1e-4)
 
 
 def test_the_weights_of_the_true_posterior_are_all_p_of_x():
-    # A code z ~ N(0, 1), seen with Gaussian noise of variance ¼ as 1: the posterior is N(0.8, 0.2).
+    # z ~ N(0, 1), seen with Gaussian noise of variance ¼ as 1: the posterior is N(0.8, 0.2).
     grid = torch.linspace(-12, 12, 12_001, dtype=torch.float64)
     log_joint = Normal(grid, 0.5).log_prob(torch.tensor(1.0)) + Normal(0.0, 1.0).log_prob(grid)
-    found = weights.weighted_codes(
+    found = weights.weighted_samples(
         grid, log_joint, noise(100), mean=0.8, log_std=0.5 * math.log(0.2)
     )
     evidence = Normal(0.0, math.sqrt(1.25)).log_prob(torch.tensor(1.0)).item()
@@ -62,7 +62,7 @@ def test_the_weights_of_the_true_posterior_are_all_p_of_x():
     assert weights.effective(share) == pytest.approx(100, abs=1e-3)
 
 
-def test_the_curve_has_mean_and_spread_of_the_estimate_for_each_number_of_codes():
+def test_the_curve_has_mean_and_spread_of_the_estimate_for_each_number_of_samples():
     log_weights = 3 * noise(weights.GROUPS * 4096)
     found = weights.curve(log_weights)
     for doubling in (0, 1, 5, 12):
@@ -75,15 +75,15 @@ def test_the_curve_begins_at_the_elbo_and_rises_to_log_evidence(model, truth):
     grid, log_joint = model
     log_q = Normal(0.5, 0.8).log_prob(grid)
     elbo = torch.trapezoid(log_q.exp() * (log_joint - log_q), grid).item()
-    codes = weights.weighted_codes(*model, noise(2**16), mean=0.5, log_std=math.log(0.8))
-    found = weights.curve(codes.log_weight)
+    samples = weights.weighted_samples(*model, noise(2**16), mean=0.5, log_std=math.log(0.8))
+    found = weights.curve(samples.log_weight)
     error = found.std[0].item() / 2**8
     assert abs(found.mean[0].item() - elbo) < 4 * error
     assert (found.mean.diff() > 0).all()
     assert found.mean[-1].item() == pytest.approx(truth, abs=0.02)
 
 
-def test_effective_codes():
+def test_effective_sample_size():
     assert weights.effective(torch.tensor([1.0, 0.0, 0.0])) == 1
     assert weights.effective(torch.tensor([0.25] * 4)) == 4
     assert weights.effective(torch.tensor([0.5, 0.25, 0.25])) == pytest.approx(8 / 3)
@@ -94,8 +94,8 @@ def test_the_words_hold_estimate_truth_bias_and_shares(model, truth, settings):
     words = weights.view_estimate(*model, **settings, drawn=3).words
     place = {name: settings[name] for name in ("mean", "log_std")}
     count = 2 ** settings["doublings"]
-    found = weights.weighted_codes(*model, noise(4096, 3), **place).log_weight[:count]
-    many = weights.weighted_codes(*model, noise(2**16), **place).log_weight
+    found = weights.weighted_samples(*model, noise(4096, 3), **place).log_weight[:count]
+    many = weights.weighted_samples(*model, noise(2**16), **place).log_weight
     groups = many.unflatten(0, (-1, count)).exp().mean(1).log()
     mean, std = groups.mean().item(), groups.std().item()
     share = found.exp() / found.exp().sum()
@@ -111,7 +111,7 @@ def test_the_words_hold_estimate_truth_bias_and_shares(model, truth, settings):
     assert shown[7] == pytest.approx(1 / share.square().sum().item(), rel=0.01, abs=0.06)
 
 
-def test_another_draw_has_other_codes_and_the_same_expectation(model):
+def test_another_draw_has_different_samples_and_the_same_expectation(model):
     one, other = (weights.view_estimate(*model, **PLACES[1], drawn=drawn).words for drawn in (1, 2))
     first, second = numbers(one), numbers(other)
     assert first[1] != second[1]
@@ -127,12 +127,14 @@ def row_of(picture, place, x, y):
     )
 
 
-def test_a_stem_stands_at_each_code_as_high_as_its_share(model):
+def test_a_stem_stands_at_each_latent_as_high_as_its_share(model):
     settings = {"doublings": 1, "mean": 1.0, "log_std": -0.4}
-    found = weights.weighted_codes(*model, noise(4096, 1)[:2], mean=1.0, log_std=-0.4)
+    found = weights.weighted_samples(*model, noise(4096, 1)[:2], mean=1.0, log_std=-0.4)
     picture = weights.view_estimate(*model, **settings).figure.pixels()
-    for code, share in zip(found.code.tolist(), found.log_weight.softmax(0).tolist(), strict=True):
-        _, column = row_of(picture, weights.SHARES, (code + 4) / 8, 0)
+    for latent, share in zip(
+        found.latent.tolist(), found.log_weight.softmax(0).tolist(), strict=True
+    ):
+        _, column = row_of(picture, weights.SHARES, (latent + 4) / 8, 0)
         foot, _ = row_of(picture, weights.SHARES, 0, 0)
         top, _ = row_of(picture, weights.SHARES, 0, 1)
         around = picture[top - 2 : foot, column - 1 : column + 2]

@@ -39,10 +39,10 @@ HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # the share at t
 MODEL, GUESS, SPREAD = plotting.GREEN, plotting.BLUE, plotting.ORANGE
 
 
-class WeightedCodes(NamedTuple):
+class WeightedSamples(NamedTuple):
     """Latents drawn from q, with their log importance weights, log p(x, z) − log q(z)."""
 
-    code: Float[Tensor, " sample"]
+    latent: Float[Tensor, " sample"]
     log_weight: Float[Tensor, " sample"]
 
 
@@ -53,22 +53,22 @@ class Curve(NamedTuple):
     std: Float[Tensor, " doubling"]
 
 
-def weighted_codes(
+def weighted_samples(
     grid: Float[Tensor, " point"],
     log_joint: Float[Tensor, " point"],
     noise: Float[Tensor, " sample"],
     *,
     mean: Number,
     log_std: Number,
-) -> WeightedCodes:
+) -> WeightedSamples:
     """Latents of N(mean, exp(log_std)²) for `noise` ~ N(0, 1), and their weights.
 
     log p(x, z) is interpolated linearly between the points of the grid.
     """
     q = normal(mean, log_std)
-    code = q.mean + q.stddev * noise
-    joint = torch.from_numpy(np.interp(code.numpy(), grid.numpy(), log_joint.numpy()))
-    return WeightedCodes(code, joint - q.log_prob(code))
+    latent = q.mean + q.stddev * noise
+    joint = torch.from_numpy(np.interp(latent.numpy(), grid.numpy(), log_joint.numpy()))
+    return WeightedSamples(latent, joint - q.log_prob(latent))
 
 
 def curve(log_weight: Float[Tensor, " sample"]) -> Curve:
@@ -123,14 +123,14 @@ def view_estimate(
     thin, thin_joint = thinned(grid, log_joint)
     truth = torch.trapezoid(thin_joint.exp(), thin).log().item()
     at = {"mean": mean, "log_std": log_std}
-    found = weighted_codes(thin, thin_joint, _noise(drawn, 2**DOUBLINGS), **at)
+    found = weighted_samples(thin, thin_joint, _noise(drawn, 2**DOUBLINGS), **at)
     expected = curve(
-        weighted_codes(thin, thin_joint, _noise(0, GROUPS * 2**DOUBLINGS), **at).log_weight
+        weighted_samples(thin, thin_joint, _noise(0, GROUPS * 2**DOUBLINGS), **at).log_weight
     )
     steps = np.arange(DOUBLINGS + 1)
     path = np.array([log_mean_exp(found.log_weight[: 2**step]).item() for step in steps])
     share = shares(found.log_weight[: 2**doublings])
-    code = found.code[: 2**doublings].numpy()
+    latent = found.latent[: 2**doublings].numpy()
 
     posterior = (thin_joint - truth).exp()
     q = normal(mean, log_std).log_prob(thin).exp()
@@ -143,8 +143,8 @@ def view_estimate(
     density.area(thin.numpy(), posterior.numpy(), fc=clear(MODEL), ec=MODEL, lw=1.5)
     density.line(thin.numpy(), q.numpy(), color=GUESS, lw=2.5, ls="--")
     stems = Plane(figure, SHARES, xlim=(-SEEN, SEEN), ylim=(0, highest))
-    ends = np.stack([np.zeros(len(code)), share.numpy(), np.full(len(code), np.nan)], 1)
-    stems.line(np.repeat(code, 3), ends.ravel(), color=GUESS, lw=1.5)
+    ends = np.stack([np.zeros(len(latent)), share.numpy(), np.full(len(latent), np.nan)], 1)
+    stems.line(np.repeat(latent, 3), ends.ravel(), color=GUESS, lw=1.5)
     plane = Plane(figure, CURVE, xlim=(-0.4, DOUBLINGS + 0.4), ylim=_nats(truth, depth))
     low, high = ((expected.mean + sign * expected.std).numpy() for sign in (-1, 1))
     plane.band(steps, low, high, fc=clear(SPREAD), ec="none")
@@ -183,13 +183,13 @@ def _nats(truth: float, depth: float) -> tuple[float, float]:
 def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarray:
     """Axes for densities up to `top`, shares up to `highest`, estimates of a known log p(x)."""
     figure = Picture(HEIGHT)
-    codes = {"xlim": (-SEEN, SEEN), "bare": False, "xticks": range(-4, 5, 2)}
-    density = panel(figure, DENSITY, ylim=(0, top), yticks=[0, top], **codes)
+    latents = {"xlim": (-SEEN, SEEN), "bare": False, "xticks": range(-4, 5, 2)}
+    density = panel(figure, DENSITY, ylim=(0, top), yticks=[0, top], **latents)
     density.set_yticklabels(["0", f"{top:g}"])
     density.tick_params(labelsize=10, labelbottom=False)
     figure.title("q (dashed), p(z|x) (filled)", DENSITY[0], 3.9)
 
-    stems = panel(figure, SHARES, ylim=(0, highest), yticks=[0, highest], **codes)
+    stems = panel(figure, SHARES, ylim=(0, highest), yticks=[0, highest], **latents)
     stems.set_yticklabels(["0", f"{100 * highest:g} %"])
     tidy(stems, "latent z (prior σ)")
     figure.title("each draw's share of the weights", SHARES[0], 2.06)
