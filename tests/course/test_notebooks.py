@@ -621,9 +621,6 @@ TWINS = {
     ("training", "fit"): same_fit,
     ("training", "sample"): same_sample,
     ("evaluation", "log_mean_exp"): same_log_mean_exp,
-    ("evaluation", "active_units"): same_active_units,
-    ("evaluation", "importance_weighted"): same_importance_weighted,
-    ("evaluation", "path_derivative"): same_path_derivative,
 }
 
 
