@@ -30,6 +30,7 @@ from vaelib import (
 HOME = Path(__file__).parents[2]
 sys.path.insert(0, str(HOME / "tools"))
 
+from minutes import counts  # noqa: E402
 from solutions import answers, is_answer, questions  # noqa: E402
 
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -132,6 +133,14 @@ def test_cells_are_short(code):
     lengths = sorted(len(cell.source.splitlines()) for cell in visible)
     assert lengths[-1] <= 20
     assert lengths[len(lengths) // 2] < 12
+
+
+def test_it_is_within_its_budget(notebook):
+    """Exercises and folded descriptions apart."""
+    exercise = re.compile(r"### Exercise|.*exercises\.(check|picture)\(", re.S)
+    lesson = [cell for cell in notebook.cells if not exercise.match(cell.source)]
+    assert len(lesson) <= 70
+    assert counts(notebook)[0] <= 3000, "words of prose"
 
 
 def test_vaelib_comes_before_torch_so_that_its_threads_wait_calmly(code):
