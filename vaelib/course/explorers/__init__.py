@@ -5,6 +5,7 @@ from vaelib.course.explorers.coins import binarize
 from vaelib.course.explorers.decoding import decode
 from vaelib.course.explorers.divergence import diverge
 from vaelib.course.explorers.gap import bound
+from vaelib.course.explorers.gradients import differentiate
 from vaelib.course.explorers.latent_map import walk
 from vaelib.course.explorers.live import train_live
 from vaelib.course.explorers.shell import Explorer, View, strip
@@ -17,6 +18,7 @@ __all__ = [
     "binarize",
     "bound",
     "decode",
+    "differentiate",
     "diverge",
     "draw",
     "encode",

@@ -27,7 +27,8 @@ from vaelib.course.explorers.shell import (
 )
 
 DOUBLINGS = 6  # up to 64 latents
-DRAWN = 2**16  # latents in all, so that 64 of them make 1,024 estimates
+ESTIMATES = 2**14  # at most, from
+DRAWN = 2**16  # latents at most, so that 64 of them make 1,024 estimates
 BINS = 81
 PARAMETERS = ("μ", "log σ")
 HEIGHT = 4.3  # inches
@@ -39,10 +40,11 @@ SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 REACHES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 60.0)  # the gradients shown, on few scales
 MODEL, GUESS = plotting.GREEN, plotting.BLUE
 COLOURS = (plotting.ORANGE, plotting.ORANGE, plotting.PURPLE, plotting.PURPLE)
-NAMES = (
+ESTIMATORS = ("KL in closed form", "Path derivative", "Plain", "Doubly reparameterized")
+LABELS = (
     "ELBO, KL in closed form",
     "ELBO, path derivative",
-    "bound of k latents",
+    "bound of k latents, plain",
     "bound of k, doubly reparameterized",
 )
 
@@ -103,28 +105,41 @@ def _interpolated(
 @cache
 def _noise(doublings: int) -> Float[Tensor, "latent estimate"]:
     generator = Generator().manual_seed(doublings)
-    noise = torch.randn(DRAWN, generator=generator, dtype=torch.float64)
-    return noise.view(2**doublings, -1)
+    shape = 2**doublings, min(ESTIMATES, DRAWN // 2**doublings)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 class Signal(NamedTuple):
-    """Of many estimates of one gradient: mean, standard deviation, share with the wrong sign."""
+    """A gradient, the standard deviation of its estimates, the share of them of the wrong sign.
 
-    mean: float
+    The share is None where the gradient cannot be told from 0.
+    """
+
+    gradient: float
     std: float
-    wrong: float
+    wrong: float | None
 
     @property
     def ratio(self) -> float:
-        """The signal-to-noise ratio, |mean| / standard deviation."""
-        return abs(self.mean) / self.std
+        """The signal-to-noise ratio, |gradient| / standard deviation."""
+        return abs(self.gradient) / self.std
 
 
-def signal_of(gradient: Float[Tensor, " estimate"]) -> Signal:
-    """Mean and spread of these estimates, and how many differ in sign from their mean."""
-    mean = gradient.mean()
-    wrong = (gradient * mean < 0).double().mean()
-    return Signal(mean.item(), gradient.std().item(), wrong.item())
+def signals(first: Float[Tensor, " estimate"], second: Float[Tensor, " estimate"]) -> list[Signal]:
+    """How clear a gradient is in two ways of estimating it.
+
+    The gradient itself is taken to be the mean of the way with the smaller standard deviation.
+    It cannot be told from 0 if it is smaller than two standard errors of this mean.
+    """
+    quieter = min(first, second, key=lambda some: some.std().item())
+    gradient, error = quieter.mean().item(), quieter.std().item() / math.sqrt(len(quieter))
+    found = []
+    for some in (first, second):
+        wrong = (some * gradient < 0).double().mean().item()
+        found.append(
+            Signal(gradient, some.std().item(), wrong if abs(gradient) > 2 * error else None)
+        )
+    return found
 
 
 def view_gradients(
@@ -154,21 +169,21 @@ def view_gradients(
     thin, thin_joint = thinned(grid, log_joint)
     found = estimates(thin, thin_joint, _noise(doublings), mean=mean, log_std=log_std)
     gradients = [each[PARAMETERS.index(parameter)] for each in found]
-    signals = [signal_of(gradient) for gradient in gradients]
+    seen = signals(*gradients[:2]) + signals(*gradients[2:])
 
     posterior = (thin_joint - torch.trapezoid(thin_joint.exp(), thin).log()).exp()
     q = normal(mean, log_std).log_prob(thin).exp()
     top = top_for(max(posterior.max().item(), q.max().item()))
-    widest = max(abs(signal.mean) + 2 * signal.std for signal in signals)
+    widest = max(abs(signal.gradient) + 2 * signal.std for signal in seen)
     limit = next((reach for reach in REACHES if widest <= reach), REACHES[-1])
     figure = Picture(HEIGHT, ground=_ground(top, limit, parameter))
     density = Plane(figure, DENSITY, xlim=(-SEEN, SEEN), ylim=(0, top))
     density.area(thin.numpy(), posterior.numpy(), fc=clear(MODEL), ec=MODEL, lw=1.5)
     density.line(thin.numpy(), q.numpy(), color=GUESS, lw=2.5, ls="--")
-    rows = zip(gradients, signals, BOTTOMS, COLOURS, strict=True)
+    rows = zip(gradients, seen, BOTTOMS, COLOURS, strict=True)
     for gradient, signal, bottom, colour in rows:
         _histogram(figure, gradient, signal, limit, bottom, colour)
-    return View(figure, _told(2**doublings, parameter, signals))
+    return View(figure, _told(2**doublings, parameter, seen))
 
 
 def _histogram(
@@ -179,21 +194,28 @@ def _histogram(
     edges = np.linspace(-limit, limit, BINS + 1).repeat(2)[1:-1]
     plane = Plane(figure, (LEFT, bottom, WIDE, HIGH), xlim=(-limit, limit), ylim=(0, 1.05))
     plane.area(edges, height, fc=clear(colour), ec=colour, lw=1)
-    if abs(signal.mean) <= limit:
-        plane.mark(signal.mean, 0, "^", color="black", mec="white", ms=9)
+    if abs(signal.gradient) <= limit:
+        plane.mark(signal.gradient, 0, "^", color="black", mec="white", ms=9)
     number(figure, f"{signal.ratio:.2f}", RATIO_AT, bottom + 0.12)
-    percent = f"{100 * signal.wrong:.0f}"
-    number(figure, percent, WRONG_AT - 0.2, bottom + 0.12)
+    number(figure, _percent(signal), WRONG_AT, bottom + 0.12)
 
 
-def _told(latents: int, parameter: str, signals: list[Signal]) -> str:
-    each = "; ".join(
-        f"{name}: mean {signed(signal.mean)}, standard deviation {signal.std:.3f}, "
-        f"signal-to-noise ratio <b>{signal.ratio:.2f}</b>, wrong sign {100 * signal.wrong:.0f} %"
-        for name, signal in zip(NAMES, signals, strict=True)
-    )
+def _percent(signal: Signal) -> str:
+    return "–" if signal.wrong is None else f"{100 * signal.wrong:.0f} %"
+
+
+def _told(latents: int, parameter: str, seen: list[Signal]) -> str:
+    each = [
+        f"{name}: standard deviation {signal.std:.3f}, signal-to-noise ratio "
+        f"<b>{signal.ratio:.2f}</b>, wrong sign {_percent(signal)}"
+        for name, signal in zip(ESTIMATORS, seen, strict=True)
+    ]
     many = "one latent" if latents == 1 else f"{latents} latents"
-    return f"Gradient with respect to {parameter}, each estimate from k = {many}. {each}."
+    return (
+        f"Gradients with respect to {parameter}; each estimate uses {many}. "
+        f"ELBO: gradient {signed(seen[0].gradient)}. {each[0]}. {each[1]}. "
+        f"Bound of k = {latents}: gradient {signed(seen[2].gradient)}. {each[2]}. {each[3]}."
+    )
 
 
 @cache
@@ -216,7 +238,7 @@ def _ground(top: float, limit: float, parameter: str) -> np.ndarray:
     frame = panel(figure, (0, 0, 7.2, HEIGHT), xlim=(0, 7.2), ylim=(0, HEIGHT))
     for text, right in (("signal / noise", RATIO_AT), ("wrong sign", WRONG_AT)):
         frame.text(right, HEIGHT - 0.42, text, size=10, ha="right")
-    for name, bottom in zip(NAMES, BOTTOMS, strict=True):
+    for name, bottom in zip(LABELS, BOTTOMS, strict=True):
         row = panel(
             figure,
             (LEFT, bottom, WIDE, HIGH),
@@ -230,10 +252,9 @@ def _ground(top: float, limit: float, parameter: str) -> np.ndarray:
         row.spines["left"].set_visible(False)
         row.tick_params(labelsize=10, labelbottom=False)
         frame.text(LEFT, bottom + HIGH + 0.05, name, size=10)
-        figure.title("%", WRONG_AT - 0.17, bottom + 0.12)
     row.set_xticklabels([f"−{limit:g}", "0", f"{limit:g}"])
     row.tick_params(labelbottom=True)
-    row.set_xlabel(f"gradient with respect to {parameter}, one estimate", size=10, labelpad=2)
+    row.set_xlabel(f"gradient with respect to {parameter}", size=10, labelpad=2)
     return figure.pixels()
 
 
