@@ -44,6 +44,7 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
         "diverge": explorers.diverge,
         "bound": lambda: explorers.bound(*toy()),
         "estimate": lambda: explorers.estimate(*toy()),
+        "differentiate": lambda: explorers.differentiate(*toy()),
         "walk": lambda: explorers.walk(model, test.images, test.labels),
         "draw": lambda: explorers.draw(model, test.images, test.labels),
     }

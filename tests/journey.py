@@ -25,6 +25,7 @@ from vaelib.course.explorers import (
     decoding,
     divergence,
     gap,
+    gradients,
     latent_map,
     shell,
     sketch,
@@ -114,7 +115,7 @@ def best(world: Toy, settings: Settings) -> Settings:
     return {"μ of q (prior σ)": mean, "log σ of q (base e)": log_std}
 
 
-DOUBLINGS, DRAW = "draws k (log₂)", "Draw again"
+DOUBLINGS, LATENTS, DRAW = "draws k (log₂)", "latents k (log₂)", "Draw again"
 
 
 def estimated(world: Toy, settings: Settings) -> View:
@@ -125,6 +126,12 @@ def estimated(world: Toy, settings: Settings) -> View:
 
 def drawn_again(world: Toy, settings: Settings) -> Settings:
     return {DRAW: settings.get(DRAW, 1) + 1}
+
+
+def differentiated(world: Toy, settings: Settings) -> View:
+    return gradients.view_gradients(
+        *toy(), doublings=settings[LATENTS], parameter=settings["gradient of"], **guess(settings)
+    )
 
 
 def diverged(world: Toy, settings: Settings) -> View:
@@ -177,6 +184,13 @@ CASES = [
         key=DOUBLINGS,
         drag="log σ of q (base e)",
         buttons={DRAW: drawn_again},
+    ),
+    Case(
+        "differentiate",
+        differentiated,
+        key=LATENTS,
+        drag="log σ of q (base e)",
+        buttons={"Best Gaussian": best},
     ),
 ]
 

@@ -28,6 +28,7 @@ CELLS = {
     "bound": "explorers.bound(*toy())",
     "diverge": "explorers.diverge()",
     "estimate": "explorers.estimate(*toy())",
+    "differentiate": "explorers.differentiate(*toy())",
     "walk": "explorers.walk(world.trained, world.images, world.labels)",
     "train_live": f"explorers.train_live(world.images.repeat({TRAINED}, 1), world.images)",
     "draw": "explorers.draw(world.trained, world.images, world.labels)",

@@ -630,6 +630,8 @@ TWINS = {
     ("training", "fit"): same_fit,
     ("training", "sample"): same_sample,
     ("evaluation", "log_mean_exp"): same_log_mean_exp,
+    ("objectives", "importance_weighted"): same_importance_weighted,
+    ("objectives", "path_derivative"): same_path_derivative,
 }
 
 

@@ -18,6 +18,7 @@ from vaelib.course.explorers import (
     decoding,
     divergence,
     gap,
+    gradients,
     latent_map,
     live,
     sketch,
@@ -73,6 +74,10 @@ EXPLORERS = {
     "estimate": (
         lambda: explorers.estimate(GRID, LOG_JOINT),
         partial(weights.view_estimate, GRID, LOG_JOINT),
+    ),
+    "differentiate": (
+        lambda: explorers.differentiate(GRID, LOG_JOINT),
+        partial(gradients.view_gradients, GRID, LOG_JOINT),
     ),
     "walk": (lambda: explorers.walk(MODEL, IMAGES, LABELS), view_walk),
 }
