@@ -1,7 +1,7 @@
 """Explorer on objectives: single estimates of a bound's gradient, and how noisy they are."""
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -218,7 +218,7 @@ def _told(latents: int, parameter: str, seen: list[Signal]) -> str:
     )
 
 
-@cache
+@lru_cache(maxsize=16)  # two megabytes each
 @plt.rc_context(plotting.STYLE)
 def _ground(top: float, limit: float, parameter: str) -> np.ndarray:
     """Axes for densities up to `top` and gradients from −`limit` to `limit`, with their labels."""
