@@ -13,7 +13,7 @@ SHARE = Exercise(
     minutes=4,
     question=r"""Two latents are drawn for an image. Their log weights are −100 and −102. What share
         of the gradient of $\log\frac12(w_1+w_2)$ does the *first* latent get? Work it out by hand,
-        to three decimals. And what is the value of $\log\frac12(w_1+w_2)$?""",
+        to three decimals. On paper, also compute $\log\frac12(w_1+w_2)$.""",
     solution="""
         first, second = -100, -102
         share = 1 / (1 + math.exp(second - first))  # between 0 and 1""",
@@ -68,7 +68,7 @@ TWO_BUGS = Exercise(
     title="Two bugs in one line",
     kind="stretch",
     minutes=8,
-    question="""A program has the loss −log w of each image and each of its latents, and should
+    question="""A program computes the loss −log w for each image and each latent, and should
         train on the tighter bound. It computes
 
         ```python
@@ -167,9 +167,9 @@ TWO_WAYS = Exercise(
     minutes=5,
     question=r"""With k = 64 latents, one estimate of the encoder's gradient has a signal-to-noise
         ratio of 0.1. Instead of one estimate with k = 64, you can average M = 64 independent
-        estimates with k = 1. According to Rainforth et al., the ratio for M estimates of k latents
-        each is about $c\sqrt{M/k}$. Take this formula as exact. What is the ratio of the
-        average?""",
+        estimates with k = 1 (of the ELBO's gradient). According to Rainforth et al., the ratio for
+        M estimates of k latents each is about $c\sqrt{M/k}$. Take this formula as exact. What is
+        the ratio of the average?""",
     solution="""
         one_of_many = 0.1  # M = 1, k = 64
         constant = one_of_many / math.sqrt(1 / 64)
