@@ -46,6 +46,7 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
         "estimate": lambda: explorers.estimate(*toy()),
         "differentiate": lambda: explorers.differentiate(*toy()),
         "walk": lambda: explorers.walk(model, test.images, test.labels),
+        "weigh": lambda: explorers.weigh({1: model, 2: model}, test.images),
         "draw": lambda: explorers.draw(model, test.images, test.labels),
     }
 
@@ -55,6 +56,8 @@ def drag(explorer: explorers.Explorer, moves: int) -> list[float]:
     control = next(iter(explorer.controls.values()))
     if "ink" in explorer.controls:
         values = [enlarged(image) for image in data.load(split="test").images[:100]]
+    elif hasattr(control, "options"):
+        values = [value for _, value in control.options]
     else:
         steps = round((control.max - control.min) / control.step)
         values = [type(control.value)(control.min + control.step * i) for i in range(steps + 1)]

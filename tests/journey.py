@@ -20,6 +20,7 @@ from toy import Toy, toy
 from vaelib import sampling
 from vaelib.binarization import threshold
 from vaelib.course.explorers import (
+    balance,
     cloud,
     coins,
     decoding,
@@ -142,6 +143,16 @@ def equal(world: Toy, settings: Settings) -> Settings:
     return {"μ of q (prior σ)": 0.0, "log σ of q (base e)": 0.0}
 
 
+def weighed(world: Toy, settings: Settings) -> View:
+    among = balance.family(world.family, world.images)
+    return balance.view_balance(
+        among,
+        beta=settings["β (weight of the KL)"],
+        digit=settings["digit (index)"],
+        drawn=settings.get(DRAW, 1),
+    )
+
+
 CASES = [
     Case(
         "binarize",
@@ -191,6 +202,13 @@ CASES = [
         key=LATENTS,
         drag="log σ of q (base e)",
         buttons={"Best Gaussian": best},
+    ),
+    Case(
+        "weigh",
+        weighed,
+        key="β (weight of the KL)",
+        drag="digit (index)",
+        buttons={DRAW: drawn_again},
     ),
 ]
 

@@ -42,5 +42,14 @@ class Toy:
         self.demonstrated = self.trained = vae.dense(generator=generator)
 
     @cached_property
+    def family(self) -> dict[float, vae.VAE]:
+        """Models by their β; the untrained ones will do."""
+        seeds = {0.25: 1, 0.5: 2, 1.0: 3, 2.0: 4, 5.0: 5, 20.0: 6}
+        return {
+            beta: vae.dense(hidden=40, generator=torch.Generator().manual_seed(seed))
+            for beta, seed in seeds.items()
+        }
+
+    @cached_property
     def gallery(self) -> sketch.Gallery:
         return sketch.gallery(self.trained, self.images, self.labels)

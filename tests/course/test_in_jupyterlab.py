@@ -29,6 +29,7 @@ CELLS = {
     "diverge": "explorers.diverge()",
     "estimate": "explorers.estimate(*toy())",
     "differentiate": "explorers.differentiate(*toy())",
+    "weigh": "explorers.weigh(world.family, world.images)",
     "walk": "explorers.walk(world.trained, world.images, world.labels)",
     "train_live": f"explorers.train_live(world.images.repeat({TRAINED}, 1), world.images)",
     "draw": "explorers.draw(world.trained, world.images, world.labels)",

@@ -13,6 +13,7 @@ from vaelib import sampling, vae
 from vaelib.binarization import threshold
 from vaelib.course import explorers
 from vaelib.course.explorers import (
+    balance,
     cloud,
     coins,
     decoding,
@@ -42,6 +43,7 @@ def bytes_of(count: int, pixels: int) -> torch.Tensor:
 IMAGES, LABELS, MODEL = bytes_of(12, 784), torch.arange(12).to(torch.uint8) % 10, model_of(784)
 GRID, LOG_JOINT = toy(2401)
 DIGITS = threshold(IMAGES)
+FAMILY = {0.5: MODEL, 2.0: model_of(784)}
 
 
 def view_decoded(*, digit: int, tossed: int, **code: float) -> View:
@@ -80,6 +82,10 @@ EXPLORERS = {
         partial(gradients.view_gradients, GRID, LOG_JOINT),
     ),
     "walk": (lambda: explorers.walk(MODEL, IMAGES, LABELS), view_walk),
+    "weigh": (
+        lambda: explorers.weigh(FAMILY, IMAGES),
+        lambda **settings: balance.view_balance(balance.family(FAMILY, IMAGES), **settings),
+    ),
 }
 
 
@@ -175,6 +181,14 @@ class TestSizes:
         same(
             image_at(picture, 0.6, 0.72, 1.95, size), sampling.decode(model, code[None]).view(size)
         )
+
+    def test_weigh(self, shape, pixels):
+        model, images = model_of(pixels), bytes_of(3, pixels)
+        turned = explorers.weigh({1: model, 4: model}, images, shape=shape)
+        turned.set(digit=2)
+        picture, size = turned.view(**turned.settings).figure.pixels(), shape or (32, 32)
+        digit = threshold(images[2]).view(size)
+        same(image_at(picture, 0.05, balance.PAIR, balance.SIDE, size), digit)
 
     def test_train_live(self, shape, pixels):
         images = bytes_of(100, pixels)

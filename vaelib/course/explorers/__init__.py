@@ -1,5 +1,6 @@
 """Interactive explorers, one for each idea. Behind each is a function that needs no widget."""
 
+from vaelib.course.explorers.balance import weigh
 from vaelib.course.explorers.cloud import encode
 from vaelib.course.explorers.coins import binarize
 from vaelib.course.explorers.decoding import decode
@@ -26,4 +27,5 @@ __all__ = [
     "strip",
     "train_live",
     "walk",
+    "weigh",
 ]
