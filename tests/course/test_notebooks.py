@@ -20,7 +20,7 @@ from vaelib import (
     decoder,
     elbo,
     encoder,
-    evaluation,
+    latent,
     objectives,
     sampling,
     training,
@@ -592,10 +592,10 @@ def same_log_mean_exp(lesson):
 def same_active_units(lesson):
     mean = torch.randn(200, 9) * torch.logspace(-2, 0, 9)
     for threshold in (0.01, 0.1):
-        ours, theirs = (count(mean, threshold) for count in (lesson, evaluation.active_units))
+        ours, theirs = (count(mean, threshold) for count in (lesson, latent.active_units))
         assert torch.equal(ours, theirs)
         assert 0 < ours.sum() < 9
-    assert torch.equal(lesson(mean), evaluation.active_units(mean))
+    assert torch.equal(lesson(mean), latent.active_units(mean))
 
 
 def same_objective(lesson, package, noise):
@@ -630,6 +630,7 @@ TWINS = {
     ("training", "fit"): same_fit,
     ("training", "sample"): same_sample,
     ("evaluation", "log_mean_exp"): same_log_mean_exp,
+    ("latent", "active_units"): same_active_units,
     ("objectives", "importance_weighted"): same_importance_weighted,
     ("objectives", "path_derivative"): same_path_derivative,
 }
