@@ -111,10 +111,10 @@ LEAST_KL = Exercise(
 )
 
 
-def log_average_density(mean, log_std, latent):
+def log_average_density(mean, log_std, z):
     """log q(z) of each latent in nats, where q(z) is the average over images: shape (sample,)."""
     each = torch.distributions.Normal(mean, log_std.exp())
-    log_densities = each.log_prob(latent[:, None]).sum(-1)  # (sample, image)
+    log_densities = each.log_prob(z[:, None]).sum(-1)  # (sample, image)
     return torch.logsumexp(log_densities, 1) - math.log(len(mean))
 
 
@@ -133,13 +133,13 @@ AGGREGATE = Exercise(
 
         - `mean` and `log_std` describe the Gaussians q(z|x) of N images and have shape
           (image, latent).
-        - `latent` has shape (sample, latent).
+        - `z` has shape (sample, latent).
         - The result has shape (sample,), in nats.
 
         Some of the latents in the checks are so far from all images that each density is 0 as a
         float. Their logarithm is still an ordinary number.""",
     solution=log_average_density,
-    reasoning=r"""`latent[:, None]` has shape (sample, 1, latent), so it is compared with every
+    reasoning=r"""`z[:, None]` has shape (sample, 1, latent), so it is compared with every
         image. The dimensions of one Gaussian are independent, so their log-densities are summed.
         Then the *densities* of the images are averaged, not their logarithms: `logsumexp` over the
         images, minus $\log N$. It subtracts the largest logarithm before the exponential, so
@@ -151,10 +151,10 @@ AGGREGATE = Exercise(
     ],
     given="""
         import torch
-        each = torch.distributions.Normal(mean, log_std.exp()).log_prob(latent[:, None])
+        each = torch.distributions.Normal(mean, log_std.exp()).log_prob(z[:, None])
         total = each.sum(-1)
         count = len(mean)
-        square = -0.5 * ((latent[:, None] - mean) / log_std.exp()) ** 2
+        square = -0.5 * ((z[:, None] - mean) / log_std.exp()) ** 2
         constant = 0.5 * log(2 * pi)""",
     mistakes="""
         total.exp().mean(1).log()
@@ -164,11 +164,11 @@ AGGREGATE = Exercise(
             This averages the logarithms. q(z) is an average of densities.
         torch.logsumexp(total, 1)
             This is the logarithm of the sum over the images. What turns a sum into an average?
-        torch.logsumexp(total, 1) - log(latent.shape[0])
+        torch.logsumexp(total, 1) - log(z.shape[0])
             It divides by the number of latents. q(z) is an average over images.
         torch.logsumexp(total, 1) + log(count)
             To divide by N, subtract log N.
-        total.logsumexp(0)[:1].expand(latent.shape[0]) - log(count)
+        total.logsumexp(0)[:1].expand(z.shape[0]) - log(count)
             The sum runs over the latents. Which dimension counts the images?
         torch.logsumexp(each, 1).sum(-1) - log(count)
             It averages over images in each dimension separately. First multiply the densities of
@@ -186,7 +186,7 @@ AGGREGATE = Exercise(
         total.amax(1)
             This is the density of the nearest image only. q(z) averages over all of them.""",
     hints="""
-        - Give `latent` a dimension for the images: latent[:, None] has shape (sample, 1, latent).
+        - Give `z` a dimension for the images: z[:, None] has shape (sample, 1, latent).
         - The log-density of a Gaussian is −½((z − μ)/σ)² − log σ − ½ log 2π. Sum it over latent
           dimensions, so that the shape is (sample, image).
         - The log of an average of N densities is logsumexp of their logarithms, minus log N.""",
