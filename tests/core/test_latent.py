@@ -164,11 +164,11 @@ class TestMixture:
         assert mixture.log_prob(z.float()).dtype == torch.float32
 
     def test_uniform_picks_the_component_and_noise_the_place(self, mixture, generator):
-        noise = torch.randn(4, 2, generator=generator)
-        uniform = torch.tensor([0.0, 0.49, 0.6, 0.99999994])
+        noise = torch.randn(5, 2, generator=generator)
+        uniform = torch.tensor([0.0, 0.49, 0.5, 0.6, 0.99999994])
         drawn = mixture.draw(uniform, noise)
         assert drawn.dtype == torch.float32
-        for z, component, e in zip(drawn, (0, 0, 1, 2), noise.double(), strict=True):
+        for z, component, e in zip(drawn, (0, 0, 1, 1, 2), noise.double(), strict=True):
             root = np.linalg.cholesky(mixture.covariance[component].numpy())
             expected = mixture.mean[component].numpy() + root @ e.numpy()
             assert z.numpy() == pytest.approx(expected, abs=1e-5)
