@@ -15,8 +15,8 @@ ONE_DIMENSION = Exercise(
     kind="core",
     minutes=5,
     question="""Take one latent dimension. The latents of all images together have mean 0 and
-        variance 1, as under the prior. Each image's own q(z|x) has σ = ½. What is the KL of this
-        dimension, averaged over the images? Give it in nats, to two decimals.""",
+        variance 1, as under the prior. Each image's own q(z|x) has σ = ½, and z = μ + σε. What is
+        the KL of this dimension, averaged over the images? Give it in nats, to two decimals.""",
     solution="""
         average_variance = 0.5**2
         variance_of_means = 1 - average_variance
@@ -137,7 +137,7 @@ AGGREGATE = Exercise(
         - The result has shape (sample,), in nats.
 
         Some of the latents in the checks are so far from all images that each density is 0 as a
-        float. Their logarithm is still an ordinary number.""",
+        float. The logarithm of each density is still an ordinary number.""",
     solution=log_average_density,
     reasoning=r"""`z[:, None]` has shape (sample, 1, latent), so it is compared with every
         image. The dimensions of one Gaussian are independent, so their log-densities are summed.
