@@ -211,8 +211,8 @@ TWO_PILES = Exercise(
         add(a, b)
             It adds the two averages. If all weights are equal, merging should not change anything.
         right + log(n + m)
-            That is the logarithm of the sum of all weights, and so far it is right. How do you get
-            from a sum to a mean?
+            That is the logarithm of the sum of all weights, and so far it is right. How do you
+            get from a sum to a mean?
         add(a, b) - log(n + m)
             It divides by the number of all weights, but the two numbers that it adds are already
             means.
