@@ -1,0 +1,95 @@
+"""A network that gives the same numbers, to the last bit, on every machine and in every batch.
+
+In floating point, (a + b) + c is not a + (b + c), and how a matrix product adds depends on the
+library, the threads and the size of the batch. Here nothing is ever rounded by a sum. Weights are
+multiples of 2⁻¹⁴, and what a layer receives is a multiple of 2⁻¹² of at most 2⁸, all in float64. So
+all products, and all their sums in any order, are multiples of 2⁻²⁶. Below 2²⁷ a float64 holds all
+of these. `exact` refuses a layer whose sums could be larger. Non-linearities are tables.
+
+After Ballé, Johnston & Minnen 2019 ("Integer networks for data compression"), without retraining.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from vaelib.encoder import Residual
+from vaelib.vae import LatentModel
+
+GRID = 2.0**12  # steps per unit, of what layers receive and give
+WEIGHT_GRID = 2.0**14
+LIMIT = 2.0**8  # of what layers receive and give
+LARGEST_SUM = 2.0**53 / (GRID * WEIGHT_GRID)
+REACH = 16  # beyond, a table gives the non-linearity's limits
+SHAPES = (nn.Sequential, nn.Flatten, nn.Unflatten, nn.MaxPool2d, nn.Upsample, nn.ReLU, Residual)
+
+
+def on_grid(values: Tensor) -> Tensor:
+    """The nearest multiples of 1 / GRID, of at most LIMIT."""
+    return ((values * GRID + 0.5).floor() / GRID).clamp(-LIMIT, LIMIT)
+
+
+class Rounded(nn.Module):
+    """A layer of weights whose output is put on the grid.
+
+    Raises ValueError if a sum could be too large to be exact.
+    """
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer
+        for weights in layer.parameters():
+            weights.data = (weights.data * WEIGHT_GRID).round() / WEIGHT_GRID
+        largest = layer.weight.data.abs().flatten(1).sum(1) * LIMIT
+        if layer.bias is not None:
+            largest += layer.bias.data.abs()
+        if not largest.max() < LARGEST_SUM:
+            raise ValueError(
+                f"expected weights whose sums stay below {LARGEST_SUM:.3g}, so that they are exact "
+                f"in float64; {layer} may reach {largest.max():.3g}"
+            )
+
+    def forward(self, values: Tensor) -> Tensor:
+        return on_grid(self.layer(values))
+
+
+class Table(nn.Module):
+    """A non-linearity from the grid to the grid, looked up; beyond ±REACH its limits."""
+
+    def __init__(self, layer: nn.Tanh | nn.SiLU) -> None:
+        super().__init__()
+        self.linear = isinstance(layer, nn.SiLU)  # beyond the table, on the right
+        points = torch.arange(-REACH * GRID, REACH * GRID + 1, dtype=torch.float64) / GRID
+        self.register_buffer("values", on_grid(layer(points)))
+
+    def forward(self, values: Tensor) -> Tensor:
+        place = ((values.clamp(-REACH, REACH) + REACH) * GRID).long()
+        found = self.values[place]
+        return torch.where(values > REACH, values, found) if self.linear else found
+
+
+def exact(model: LatentModel) -> LatentModel:
+    """A copy of a model whose `prior`, `posterior` and `likelihood` give the same everywhere.
+
+    Its weights are rounded, so it is not quite the same model; all numbers are float64 on the grid.
+    Raises TypeError for a layer that is not known to be exact, and ValueError as `Rounded` does.
+    """
+    made = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
+    _replace(made)
+    return made
+
+
+def _replace(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear | nn.Conv2d):
+            setattr(module, name, Rounded(child))
+        elif isinstance(child, nn.Tanh | nn.SiLU):
+            setattr(module, name, Table(child))
+        elif isinstance(child, SHAPES) or next(child.children(), None) is not None:
+            _replace(child)
+        else:
+            raise TypeError(
+                f"{child} is not known to give the same numbers on every machine; layers may be "
+                "Linear, Conv2d, Tanh, SiLU, ReLU, and those that only move numbers"
+            )
