@@ -1,4 +1,4 @@
-"""The package's command line: `python -m vaelib doctor`, `python -m vaelib data …`."""
+"""The package's command line: `python -m vaelib doctor | data … | compress … | decompress …`."""
 
 from __future__ import annotations  # a Python that is too old must get as far as the doctor
 
@@ -6,6 +6,11 @@ import argparse
 import sys
 
 from vaelib.course import doctor
+
+COMPRESSION = {
+    "compress": "compress binary images with a trained model into one file, without loss",
+    "decompress": "write the images of such a file as an array, with the same model",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
         from vaelib.data import command
 
         command.add_arguments(data)
+    for task, about in COMPRESSION.items():
+        made = commands.add_parser(task, help=about, description=about)
+        if given[:1] == [task]:
+            from vaelib.course import compress
+
+            compress.add_arguments(made, task)
     chosen = parser.parse_args(given)
     return chosen.run(chosen)
 

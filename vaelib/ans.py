@@ -6,11 +6,13 @@ Duda 2009 (arXiv 0902.0271), in the form with a range, rANS (arXiv 1311.2540, se
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 LOW = (
     1 << 32
 )  # the head is in [LOW, LOW²); what is too much for it goes to the tail, 32 bits a word
 WORD = LOW - 1
+Symbol = TypeVar("Symbol")
 
 
 class StackError(RuntimeError):
@@ -40,7 +42,7 @@ class Stack:
             head = (whole << bits) + slot + start
         self.head = head
 
-    def pop(self, find: Callable[[int], tuple[int, int, int]], bits: int) -> int:
+    def pop(self, find: Callable[[int], tuple[Symbol, int, int]], bits: int) -> Symbol:
         """Pop a symbol; `find` gives symbol, start and size of the interval that has a slot."""
         slot = self.head & (1 << bits) - 1
         symbol, start, size = find(slot)

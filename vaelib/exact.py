@@ -30,6 +30,15 @@ def on_grid(values: Tensor) -> Tensor:
     return ((values * GRID + 0.5).floor() / GRID).clamp(-LIMIT, LIMIT)
 
 
+def check_grid(values: Tensor, what: str) -> None:
+    """Raise TypeError if there are values between the multiples of 1 / GRID."""
+    if not torch.equal(values * GRID, (values * GRID).round()):
+        raise TypeError(
+            f"{what} numbers that may differ in their last bits from machine to machine. A model "
+            "must use layers for its non-linearities, such as torch.nn.Tanh(), not functions"
+        )
+
+
 class Rounded(nn.Module):
     """A layer of weights whose output is put on the grid.
 
@@ -51,7 +60,8 @@ class Rounded(nn.Module):
             )
 
     def forward(self, values: Tensor) -> Tensor:
-        return on_grid(self.layer(values))
+        check_grid(values, f"{self.layer} receives")
+        return on_grid(self.layer(values.clamp(-LIMIT, LIMIT)))
 
 
 class Table(nn.Module):

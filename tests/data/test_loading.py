@@ -45,7 +45,7 @@ def test_a_damaged_file_is_never_loaded_even_if_it_was_sound_before(root):
 
 @pytest.mark.usefixtures("as_users_run", "root")
 def test_an_unknown_split_says_what_there_is():
-    with pytest.raises(DataError, match="no split is called 'valid'; there is 'train' and 'test'"):
+    with pytest.raises(DataError, match="no split is called 'valid'; there is 'train', 'test' and"):
         loading.load("mnist", "valid")
 
 
@@ -166,3 +166,9 @@ class TestOrder:
         archive.rename(archive.with_suffix(""))
         with pytest.raises(DataError, match=r"files are missing:\n.*/raw/train-images-idx3-ubyte"):
             loading.load("fashion_mnist")
+
+
+def test_all_is_training_and_test_images(mirror, fresh):
+    both, train, test = (loading.load("mnist", split) for split in ("all", "train", "test"))
+    assert torch.equal(both.images, torch.cat([train.images, test.images]))
+    assert torch.equal(both.labels, torch.cat([train.labels, test.labels]))

@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
 def load(
     name: str | os.PathLike | None = None,
-    split: Literal["train", "test"] = "train",
+    split: Literal["train", "test", "all"] = "train",
     *,
     size: tuple[int, int] | None = None,
 ) -> Dataset:
@@ -73,7 +73,7 @@ def load(
 
     Folders train and test, arrays of these names, and MNIST's files are the two splits. A source
     without splits is divided: "test" is every tenth image (the 10th, the 20th, …) in the order of
-    the paths or rows, "train" is the rest.
+    the paths or rows, "train" is the rest. "all" is both, in the source's order.
 
     Without a `name` the environment variable VAELIB_DATASET decides, and without that it is
     MNIST, or the stand-in glyphs, with a notice, if MNIST is nowhere on the machine and cannot
@@ -83,13 +83,19 @@ def load(
     Raises `DataError` for an unknown name or split, for a data set that was asked for and can't
     be had, and for damaged or ambiguous files; the message says what to do.
     """
-    if split not in SPLITS:
-        raise DataError(f"no split is called {split!r}; there is 'train' and 'test'")
+    if split not in (*SPLITS, "all"):
+        raise DataError(f"no split is called {split!r}; there is 'train', 'test' and 'all'")
     if name and name not in catalogue.NAMES:
         return _load_own(name, split, size)
     if size is not None:
         raise DataError(f"size={size} resizes folders of pictures only, not published images")
     chosen, root = choose(name)
+    if split == "all":
+        parts = [load(chosen, part) for part in SPLITS]
+        images, labels = (
+            torch.cat(some) for some in zip(*[part[:2] for part in parts], strict=True)
+        )
+        return Dataset(images, labels, chosen)
     if chosen == STAND_IN:
         return Dataset(*glyphs.load_glyphs(root, split), chosen)
     images, labels = (

@@ -1,8 +1,9 @@
 """Images of one's own: a folder of pictures, a NumPy file, or IDX files of any image size.
 
 Each reader returns `Pictures`. A source with training and test images of its own gives those;
-of any other, "test" is every tenth image (the 10th, the 20th, …) and "train" the rest. What could
-be read in two ways is refused with a `DataError`, whose message names the way.
+of any other, "test" is every tenth image (the 10th, the 20th, …) and "train" the rest. "all" is
+both: in the source's order, or the training images first if it has splits. What could be read in
+two ways is refused with a `DataError`, whose message names the way.
 """
 
 import re
@@ -76,7 +77,10 @@ def _pick(parts: Parts, split: str, path: Path) -> Pictures:
     sizes = {name or "all": part.images.shape[1:] for name, part in parts.items()}
     if len(set(sizes.values())) > 1:
         raise DataError(f"{path} has images of different sizes (height, width): {sizes}")
-    if split in parts:
+    if split == "all":
+        both = [parts[name] for name in ("", *SPLITS) if name in parts]
+        chosen = Pictures(*map(np.concatenate, zip(*both, strict=True)))
+    elif split in parts:
         chosen = parts[split]
     else:
         tenth = is_tenth(len(parts[""].labels))
@@ -122,9 +126,10 @@ def read_folder(folder: Path, split: str, size: tuple[int, int] | None = None) -
         part: [(path, names.index(name)) for name in sorted(classes) for path in classes[name]]
         for part, classes in groups.items()
     }
+    listed["all"] = [entry for part in ("", *SPLITS) for entry in listed.get(part, [])]
     if "" in listed:
         tenth = is_tenth(len(listed[""]))
-        listed = {
+        listed |= {
             part: list(compress(listed[""], tenth if part == "test" else ~tenth)) for part in SPLITS
         }
     _check_some(len(listed[split]), split, folder)

@@ -1,0 +1,112 @@
+import pytest
+import torch
+from torch import nn
+
+from vaelib import vae
+from vaelib.binarization import threshold
+from vaelib.exact import GRID, LIMIT, WEIGHT_GRID, Rounded, Table, exact, on_grid
+
+MAKERS = {
+    "tanh": lambda g: vae.dense(hidden=40, latent=3, generator=g),
+    "silu, residual": lambda g: vae.dense(
+        hidden=40, blocks=2, latent=7, activation="silu", generator=g
+    ),
+    "convolution": lambda g: vae.convolutional(channels=(4, 6), generator=g),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def model(request, generator):
+    return MAKERS[request.param](generator)
+
+
+def is_on_grid(values, grid=GRID):
+    return ((values * grid).round() == values * grid).all() and values.abs().max() <= LIMIT
+
+
+def test_every_layer_receives_and_gives_what_a_float64_adds_without_rounding(model, digits):
+    """The bound of the docstring, at each layer of weights, for real images."""
+    made, seen = exact(model), []
+
+    def watch(layer, given, result):
+        (values,) = given
+        assert is_on_grid(values)
+        for weights in layer.parameters():
+            assert is_on_grid(weights, WEIGHT_GRID)
+        largest = layer.weight.abs().flatten(1).sum(1) * values.abs().max() + layer.bias.abs()
+        assert largest.max() * GRID * WEIGHT_GRID < 2**53
+        seen.append(layer)
+
+    for layer in made.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            layer.register_forward_hook(watch)
+    q = made.posterior(threshold(digits[:20]).double(), [])
+    made.likelihood([on_grid(q.mean)])
+    weighted = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert len(set(seen)) == len(weighted)
+
+
+def test_the_order_of_summation_does_not_matter(model, digits):
+    """Inputs and units of every dense layer in another order, in other batches and threads."""
+    image, made = threshold(digits[:30]).double(), exact(model)
+    wanted = made.likelihood([made.posterior(image, []).mean]).logits
+    rounded = [layer for layer in made.modules() if isinstance(layer, Rounded)]
+    dense = [layer for layer in rounded if isinstance(layer.layer, nn.Linear)]
+    for layer in dense:
+        shuffled = torch.randperm(layer.layer.in_features)
+        layer.layer.forward = lambda x, layer=layer.layer, order=shuffled: nn.functional.linear(
+            x[:, order], layer.weight[:, order], layer.bias
+        )
+    for size in (1, 7, 30):
+        found = [
+            made.likelihood([made.posterior(some, []).mean]).logits for some in image.split(size)
+        ]
+        assert torch.equal(torch.cat(found), wanted)
+    for layer in dense:  # term by term, the largest last
+        inner = layer.layer
+
+        def one_by_one(x, inner=inner):
+            terms = (x[:, None] * inner.weight).sort(-1).values
+            return terms.cumsum(-1)[..., -1] + inner.bias
+
+        inner.forward = one_by_one
+    few = made.likelihood([made.posterior(image[:2], []).mean]).logits
+    assert torch.equal(few, wanted[:2])
+
+
+def test_float32_depends_on_the_batch_or_at_least_differs_from_float64(digits, generator):
+    """The reason for all of this: the plain model is not the same to the last bit."""
+    model = MAKERS["silu, residual"](generator)
+    image = threshold(digits[:50])
+    with torch.no_grad():
+        orders = torch.randperm(784, generator=generator)
+        first = model.encoder.hidden[0]
+        a = nn.functional.linear(image, first.weight, first.bias)
+        b = nn.functional.linear(image[:, orders], first.weight[:, orders], first.bias)
+    assert not torch.equal(a, b)
+
+
+def test_it_is_nearly_the_model(model, digits):
+    image = threshold(digits[:50])
+    with torch.no_grad():
+        plain, rounded = model.posterior(image, []), exact(model).posterior(image.double(), [])
+    for a, b in zip(plain, rounded, strict=True):
+        assert (a - b).abs().max() < 0.02
+
+
+def test_tables_are_the_functions_and_their_limits():
+    points = torch.tensor([-250.0, -16.0, -1.5, 0.0, 0.25, 16.0, 40.0], dtype=torch.float64)
+    for layer in (nn.Tanh(), nn.SiLU()):
+        assert (Table(layer)(points) - layer(points)).abs().max() <= 0.6 / GRID
+
+
+def test_what_is_not_known_to_be_exact_is_refused(generator):
+    model = vae.dense(generator=generator)
+    model.decoder.hidden[1] = nn.GELU()
+    with pytest.raises(TypeError, match=r"GELU.* is not known to give the same numbers"):
+        exact(model)
+    model = vae.dense(generator=generator)
+    model.decoder.logits.weight.data += 1e4
+    with pytest.raises(ValueError, match="sums stay below"):
+        exact(model)
+    assert isinstance(model.decoder.hidden[1], nn.Tanh), "the model itself is left alone"
