@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from vaelib.course.exercises import (
     binarization,
+    compression,
     decoder,
     elbo,
     encoder,
@@ -28,6 +29,7 @@ TOPICS = (  # in the notebooks' order
     training,
     evaluation,
     latent,
+    compression,
     objectives,
 )
 EXERCISES: Mapping[str, Exercise] = {

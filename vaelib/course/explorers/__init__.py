@@ -1,6 +1,7 @@
 """Interactive explorers, one for each idea. Behind each is a function that needs no widget."""
 
 from vaelib.course.explorers.balance import weigh
+from vaelib.course.explorers.bits import compress
 from vaelib.course.explorers.cloud import encode
 from vaelib.course.explorers.coins import binarize
 from vaelib.course.explorers.decoding import decode
@@ -18,6 +19,7 @@ __all__ = [
     "View",
     "binarize",
     "bound",
+    "compress",
     "decode",
     "differentiate",
     "diverge",
