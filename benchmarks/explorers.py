@@ -18,6 +18,8 @@ import torch
 
 from benchmarks.timing import facts
 from vaelib import data
+from vaelib.binarization import threshold
+from vaelib.compression import Codec
 from vaelib.course import demonstration, explorers
 from vaelib.course.explorers.sketch import enlarged
 
@@ -37,6 +39,7 @@ def toy() -> tuple[torch.Tensor, torch.Tensor]:
 def builders() -> dict[str, Callable[[], explorers.Explorer]]:
     """How each explorer is made, by its name."""
     model, test = demonstration.model(), data.load(split="test")
+    binary = threshold(test.images[:100]).mul(255).byte()
     return {
         "binarize": lambda: explorers.binarize(test.images),
         "encode": explorers.encode,
@@ -47,6 +50,7 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
         "differentiate": lambda: explorers.differentiate(*toy()),
         "walk": lambda: explorers.walk(model, test.images, test.labels),
         "weigh": lambda: explorers.weigh({1: model, 2: model}, test.images),
+        "compress": lambda: explorers.compress(Codec(model), binary),
         "draw": lambda: explorers.draw(model, test.images, test.labels),
     }
 

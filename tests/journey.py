@@ -21,6 +21,7 @@ from vaelib import sampling
 from vaelib.binarization import threshold
 from vaelib.course.explorers import (
     balance,
+    bits,
     cloud,
     coins,
     decoding,
@@ -153,6 +154,11 @@ def weighed(world: Toy, settings: Settings) -> View:
     )
 
 
+def compressed(world: Toy, settings: Settings) -> View:
+    image, before = settings["image (index)"], settings["images before it (number)"]
+    return bits.view_bits(world.chain, image=image, before=before)
+
+
 CASES = [
     Case(
         "binarize",
@@ -209,6 +215,13 @@ CASES = [
         key="β (weight of the KL)",
         drag="digit (index)",
         buttons={DRAW: drawn_again},
+    ),
+    Case(
+        "compress",
+        compressed,
+        key="images before it (number)",
+        drag="image (index)",
+        buttons={},
     ),
 ]
 

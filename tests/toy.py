@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vaelib import vae
-from vaelib.course.explorers import sketch
+from vaelib.binarization import threshold
+from vaelib.compression import Codec
+from vaelib.course.explorers import bits, sketch
 from vaelib.data import glyphs
 from vaelib.decoder import log_likelihood
 
@@ -49,6 +51,19 @@ class Toy:
             beta: vae.dense(hidden=40, generator=torch.Generator().manual_seed(seed))
             for beta, seed in seeds.items()
         }
+
+    @cached_property
+    def codec(self) -> Codec:
+        return Codec(self.trained)
+
+    @cached_property
+    def shown(self) -> Tensor:
+        """What is compressed."""
+        return threshold(self.images).mul(255).byte()
+
+    @cached_property
+    def chain(self) -> bits.Chain:
+        return bits.chain_of(self.codec, self.shown)
 
     @cached_property
     def gallery(self) -> sketch.Gallery:

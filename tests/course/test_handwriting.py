@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from vaelib import data
 from vaelib.binarization import threshold
-from vaelib.course.handwriting import as_mnist
+from vaelib.course.handwriting import as_mnist, letters
 
 
 def disc_stroke(points, side=280, width=22.0):
@@ -167,3 +167,12 @@ def test_what_is_no_ink_is_refused(ink):
 def test_what_is_no_square_drawing_is_refused(as_users_run, shape):
     with pytest.raises(ValueError, match="square drawing"):
         as_mnist(torch.ones(shape))
+
+
+def test_printed_letters_are_placed_as_digits_and_all_different():
+    made = letters()
+    assert made.shape == (40, 784)
+    assert len(made.unique(dim=0)) == 40
+    ink = made.view(-1, 28, 28) > 0
+    assert not ink[:, [0, 1, -1]].any()
+    assert (made.amax(1) > 200).all()

@@ -23,6 +23,7 @@ seconds = iter((0, 4, None))
 """
 CELLS = {
     "binarize": "explorers.binarize(world.images)",
+    "compress": "explorers.compress(world.codec, world.shown)",
     "encode": "explorers.encode()",
     "decode": "explorers.decode(world.demonstrated, world.images)",
     "bound": "explorers.bound(*toy())",

@@ -8,10 +8,14 @@ import browser
 import journey
 import nbformat
 import pytest
+import torch
+from torch import Generator
 
 from vaelib import checkpoint, data
-from vaelib.course import demonstration
-from vaelib.course.explorers import sketch
+from vaelib.binarization import freeze, threshold
+from vaelib.compression import Codec
+from vaelib.course import demonstration, handwriting
+from vaelib.course.explorers import bits, sketch
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parents[2]
@@ -48,6 +52,15 @@ class Course:
     def trained(self) -> VAE:
         """The model that the notebook on training has trained in this run."""
         return checkpoint.load(self.build / "vae.safetensors")
+
+    @cached_property
+    def chain(self) -> bits.Chain:
+        """What the notebook on compression shows, by the model that it has trained in this run."""
+        codec = Codec(checkpoint.load(self.build / "compressor.safetensors"))
+        digits = freeze(self.images[:2000], Generator().manual_seed(1))
+        letters = threshold(handwriting.letters()).mul(255).byte()
+        noise = (torch.rand(40, 784, generator=Generator().manual_seed(2)) < 0.5).byte() * 255
+        return bits.chain_of(codec, torch.cat([digits[:80], letters[:10], noise[:10]]))
 
     @cached_property
     def gallery(self) -> sketch.Gallery:

@@ -1,13 +1,17 @@
-"""A drawing of one's own, prepared as MNIST's digits were."""
+"""A drawing of one's own, and printed letters, prepared as MNIST's digits were."""
 
 import numpy as np
 import PIL.Image
 import torch
 from jaxtyping import Float, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import Tensor
 
 SIDE, LONGER = 28, 20  # MNIST's picture, and the digit's longer side in it
 CENTRE = 14  # row and column, from 0, that the centre of mass is rounded to in all of MNIST
+FACES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "STIXGeneral")
+LETTERS = "ABCDEFGHJK"  # no I, which is a bar in some typefaces
 
 
 def as_mnist(ink: Float[Tensor, "side side"]) -> UInt8[Tensor, " 784"]:
@@ -40,6 +44,18 @@ def as_mnist(ink: Float[Tensor, "side side"]) -> UInt8[Tensor, " 784"]:
     y, x = (_start(small.sum(1 - axis)) for axis in (0, 1))
     page[y : y + LONGER, x : x + LONGER] = small[: SIDE - y, : SIDE - x]
     return (page * 255).round().to(torch.uint8).flatten()
+
+
+def letters() -> UInt8[Tensor, "40 784"]:
+    """Ten capital letters in each of four typefaces, as rows of bytes, placed as MNIST's digits."""
+    return torch.stack([as_mnist(_printed(letter, face)) for face in FACES for letter in LETTERS])
+
+
+def _printed(letter: str, face: str) -> Float[Tensor, "140 140"]:
+    canvas = FigureCanvasAgg(Figure(figsize=(1.4, 1.4), dpi=100))
+    canvas.figure.text(0.5, 0.5, letter, ha="center", va="center", size=70, family=face)
+    canvas.draw()
+    return 1 - torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., 0].copy()) / 255
 
 
 def _area_mean(square: Float[Tensor, "side side"]) -> Float[Tensor, "20 20"]:

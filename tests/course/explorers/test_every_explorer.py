@@ -11,9 +11,11 @@ from toy import toy
 
 from vaelib import sampling, vae
 from vaelib.binarization import threshold
+from vaelib.compression import Codec
 from vaelib.course import explorers
 from vaelib.course.explorers import (
     balance,
+    bits,
     cloud,
     coins,
     decoding,
@@ -44,6 +46,8 @@ IMAGES, LABELS, MODEL = bytes_of(12, 784), torch.arange(12).to(torch.uint8) % 10
 GRID, LOG_JOINT = toy(2401)
 DIGITS = threshold(IMAGES)
 FAMILY = {0.5: MODEL, 2.0: model_of(784)}
+BINARY = DIGITS.mul(255).byte()
+CODEC = Codec(MODEL)
 
 
 def view_decoded(*, digit: int, tossed: int, **code: float) -> View:
@@ -67,6 +71,10 @@ EXPLORERS = {
         lambda digit, **settings: coins.view_binarized(IMAGES[digit], **settings),
     ),
     "encode": (explorers.encode, view_cloud),
+    "compress": (
+        lambda: explorers.compress(CODEC, BINARY),
+        partial(bits.view_bits, bits.chain_of(CODEC, BINARY)),
+    ),
     "decode": (lambda: explorers.decode(MODEL, IMAGES), view_decoded),
     "diverge": (explorers.diverge, divergence.view_divergence),
     "bound": (
@@ -159,6 +167,13 @@ class TestSizes:
             left = 0.05 + i * (int(252 / max(size)) * max(size) / 150 + 0.12)
             same(image_at(drawn, left, 0.05, 1.68, size), values.view(size))
 
+    def test_compress(self, shape, pixels):
+        images = threshold(bytes_of(3, pixels)).mul(255).byte()
+        turned = explorers.compress(Codec(model_of(pixels)), images, shape=shape)
+        turned.set(image=1, before=2)
+        picture, size = turned.view(**turned.settings).figure.pixels(), shape or (32, 32)
+        same(image_at(picture, 0.05, bits.TOP, bits.SIDE, size), (images[1] / 255).view(size))
+
     def test_decode(self, shape, pixels):
         model, images = model_of(pixels), bytes_of(3, pixels)
         turned = explorers.decode(model, images, shape=shape)
@@ -224,6 +239,7 @@ def same(shown, expected):
     "build",
     [
         lambda: explorers.binarize(bytes_of(2, 600)),
+        lambda: explorers.compress(Codec(model_of(600)), bytes_of(2, 600)),
         lambda: explorers.decode(model_of(600), bytes_of(2, 600)),
         lambda: explorers.walk(model_of(600), bytes_of(2, 600), LABELS[:2]),
         lambda: explorers.train_live(bytes_of(9, 600), bytes_of(9, 600)),

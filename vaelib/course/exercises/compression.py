@@ -3,14 +3,13 @@
 import math
 
 import torch
-from torch.nn.functional import softplus
 
 from vaelib.course.exercises.exercise import Exercise
 
 
 def pixel_bits(image, logits):
     """Bits of an ideal codeword for each image's pixels, shape (batch,)."""
-    nats = softplus(logits) - image * logits
+    nats = torch.nn.functional.softplus(logits) - image * logits
     return nats.sum(-1) / math.log(2)
 
 
