@@ -7,11 +7,6 @@ import sys
 
 from vaelib.course import doctor
 
-COMPRESSION = {
-    "compress": "compress binary images with a trained model into one file, without loss",
-    "decompress": "write the images of such a file as an array, with the same model",
-}
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
@@ -19,21 +14,20 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a console may lack a path's letters
-    parser = argparse.ArgumentParser(
-        prog="python -m vaelib", description="Look after the machine that runs the course."
-    )
+    about = "Check a machine, get data, compress images."
+    parser = argparse.ArgumentParser(prog="python -m vaelib", description=about)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     about = "say whether this machine is ready: a line for each check, and exit code 1 if one fails"
-    commands.add_parser("doctor", help=about, description=about).set_defaults(
-        run=lambda _: doctor.main()
-    )
+    check = commands.add_parser("doctor", help=about, description=about)
+    check.set_defaults(run=lambda _: doctor.main())
     about = "prepare a machine, a room or a USB stick: get, verify and find data sets"
     data = commands.add_parser("data", help=about, description=about)
     if given[:1] == ["data"]:  # not before, because the doctor must run where torch does not
         from vaelib.data import command
 
         command.add_arguments(data)
-    for task, about in COMPRESSION.items():
+    for task in ("compress", "decompress"):
+        about = f"{task} binary images with a trained model, without loss"
         made = commands.add_parser(task, help=about, description=about)
         if given[:1] == [task]:
             from vaelib.course import compress
