@@ -14,8 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a console may lack a path's letters
-    about = "Check a machine, get data, compress images."
-    parser = argparse.ArgumentParser(prog="python -m vaelib", description=about)
+    parser = argparse.ArgumentParser(prog="python -m vaelib", description="Tools of the course.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     about = "say whether this machine is ready: a line for each check, and exit code 1 if one fails"
     check = commands.add_parser("doctor", help=about, description=about)
