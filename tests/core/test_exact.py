@@ -74,6 +74,18 @@ def test_the_order_of_summation_does_not_matter(model, digits):
     assert torch.equal(few, wanted[:2])
 
 
+def test_another_library_of_linear_algebra_gives_the_same(model, digits):
+    """NumPy's, which is OpenBLAS, in the place of PyTorch's, which is MKL on x86."""
+    image, made = threshold(digits[:30]).double(), exact(model)
+    wanted = made.likelihood([made.posterior(image, []).mean]).logits
+    for layer in made.modules():
+        if isinstance(layer, nn.Linear):
+            layer.forward = lambda x, own=layer: torch.from_numpy(
+                x.numpy() @ own.weight.numpy().T + own.bias.numpy()
+            )
+    assert torch.equal(made.likelihood([made.posterior(image, []).mean]).logits, wanted)
+
+
 def test_float32_depends_on_the_batch_or_at_least_differs_from_float64(digits, generator):
     """The reason for all of this: the plain model is not the same to the last bit."""
     model = MAKERS["silu, residual"](generator)

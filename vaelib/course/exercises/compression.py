@@ -22,8 +22,8 @@ PIXELS = Exercise(
     kind="core",
     minutes=6,
     question="""The decoder outputs logits, and arithmetic coding spends −log₂ π bits on a pixel
-        that is ink and −log₂(1 − π) bits on one that is not. Write the number of bits for all
-        pixels of each image. The arguments have shape (batch, pixel), and the result has shape
+        that is ink and −log₂(1 − π) bits on one that is not. Return the total number of bits for
+        all pixels of each image. The arguments have shape (batch, pixel), and the result has shape
         (batch,). The checks contain a logit of 90.""",
     solution=pixel_bits,
     reasoning=r"""The cost in nats is
@@ -134,7 +134,7 @@ CHAIN = Exercise(
     minutes=5,
     question="""Each of 100 images costs the same: 40 bits for its latent under the prior, 90 bits
         for its pixels, and q gives 31 bits back. The stack is empty at first, so the first image
-        pops bits that everyone knows; nobody gains from getting these back. How many bits per
+        pops bits that everyone knows and gains nothing from it. How many bits per
         image does the file have, on average? Give two decimals.""",
     solution="""
         latent, pixels, back, images = 40, 90, 31, 100
