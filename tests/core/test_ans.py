@@ -76,7 +76,8 @@ def test_binary_and_uniform_symbols_are_those_of_their_intervals():
 
 def test_as_short_as_an_independent_coder(generator):
     """constriction's stack, on the same symbols, within its own first word and our head."""
-    constriction = pytest.importorskip("constriction")
+    import constriction
+
     dice = np.random.default_rng(0)
     probability = dice.uniform(0.001, 0.999, 20_000)
     symbols = (dice.random(20_000) < probability).astype(np.int32)
