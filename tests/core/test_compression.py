@@ -248,6 +248,17 @@ class TestRefusals:
         fields[7] = archive.checksum(archive.HEADER.pack(*fields), tail)
         self.damaged(codec, archive.HEADER.pack(*fields) + tail, "more to pop|was not there")
 
+    @pytest.mark.parametrize("place", [0, 5, 9])
+    def test_other_words_under_a_checksum_that_fits_leave_something_behind(
+        self, codec, images, place
+    ):
+        made = bytearray(compress(codec, images[:9]))
+        made[archive.HEADER.size + place] ^= 1
+        fields = [*archive.HEADER.unpack_from(made)]
+        fields[7], tail = bytes(8), bytes(made[archive.HEADER.size :])
+        fields[7] = archive.checksum(archive.HEADER.pack(*fields), tail)
+        self.damaged(codec, archive.HEADER.pack(*fields) + tail, "is damaged: ")
+
     @pytest.mark.usefixtures("as_users_run")
     def test_images_that_are_grey_of_another_size_or_none(self, codec, digits, images):
         with pytest.raises(ValueError, match="binarize them first"):
