@@ -185,7 +185,7 @@ TWO_PILES = Exercise(
         you have deleted the first `n` weights and kept only the logarithm of their mean, `first`.
         The next `m` weights have the log mean `second`. Merge the two: for each image, return the
         logarithm of the mean of all `n + m` weights, computed stably. `n` and `m` are whole numbers
-        of at least 1 and may differ. The values of one image are near −900.""",
+        of at least 1 and may differ. Some log means are near −900.""",
     solution=merge,
     reasoning=r"""A mean times its count is a sum, so the mean of all weights is
         $\frac{n e^a + m e^b}{n+m}$ for $a$ = `first` and $b$ = `second`. To take its logarithm
