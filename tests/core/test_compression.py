@@ -196,6 +196,18 @@ def test_processes_with_other_threads_write_one_file_and_read_each_others(
         assert in_a_process(read, *paths, threads=3 - threads) == "True"
 
 
+def test_another_library_of_linear_algebra_writes_the_same_file(trained, images, file):
+    """NumPy's OpenBLAS multiplies, image by image, in the place of PyTorch's own library."""
+    codec = Codec(trained)
+    for layer in codec.model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.forward = lambda x, own=layer: torch.stack(
+                [torch.from_numpy(own.weight.numpy() @ row.numpy()) for row in x]
+            ).add(own.bias)
+    assert compress(codec, images) == file
+    assert torch.equal(decompress(codec, file), images)
+
+
 class TestGroups:
     @pytest.mark.parametrize("share", [1, 64, 255])
     @pytest.mark.parametrize("count", [1, 2, 999, 20_000])
