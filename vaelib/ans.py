@@ -8,9 +8,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-LOW = (
-    1 << 32
-)  # the head is in [LOW, LOW²); what is too much for it goes to the tail, 32 bits a word
+LOW = 1 << 32  # the head is in [LOW, LOW²); what it cannot hold goes to the tail, 32 bits a word
 WORD = LOW - 1
 Symbol = TypeVar("Symbol")
 
@@ -87,5 +85,5 @@ class Stack:
 
 
 def known(number: int) -> int:
-    """A word that everyone knows, and that looks random: the first half of a digest."""
+    """A word that everyone knows, and that looks random: four bytes of a digest."""
     return int.from_bytes(hashlib.sha256(b"vaelib %d" % number).digest()[:4], "big")

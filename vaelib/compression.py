@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vaelib.ans import Stack
 from vaelib.data.files import digest
+from vaelib.decoder import Bernoulli
 from vaelib.encoder import Gaussian
 from vaelib.exact import GRID, check_grid, exact, on_grid
 from vaelib.vae import LatentModel
@@ -68,9 +69,7 @@ class Codec:
         self._edges, self._cdf = self.tables.edge.tolist(), self.tables.cdf.tolist()
         middle = (torch.arange(4096, dtype=torch.float64) + 0.5) / 4096
         self._quantiles = (math.sqrt(2) * torch.erfinv(2 * middle - 1)).tolist()
-        self._bin_of = torch.bucketize(
-            torch.arange(-512, 513) / 64, self.tables.edge.contiguous()
-        ).tolist()
+        self._bin_of = torch.bucketize(torch.arange(-512, 513) / 64, self.tables.edge).tolist()
 
     def share(self, image: Float[Tensor, "image pixel"]) -> int:
         """The share for `group_sizes`: what an image adds to the stack, by what it takes first."""
@@ -134,8 +133,14 @@ class Codec:
         return self.tables.exp[((values.clamp(-8, 8) + 8) * GRID).long()]
 
     def _ones(self, latents: list[Tensor]) -> Tensor:
-        """The slots, of 2**PIXEL, in which each pixel is 1."""
-        logits = self.model.likelihood(latents).logits
+        """The slots, of 2**PIXEL, in which each pixel is 1. Raises TypeError for grey pixels."""
+        likelihood = self.model.likelihood(latents)
+        if not isinstance(likelihood, Bernoulli):
+            raise TypeError(
+                "expected a model of binary images, whose likelihood is vaelib.decoder.Bernoulli; "
+                f"its likelihood is {type(likelihood).__name__}, which the codec cannot write"
+            )
+        logits = likelihood.logits
         check_grid(logits, "the likelihood has")
         return self.tables.sigmoid[((logits.clamp(-16, 16) + 16) * GRID).long()]
 

@@ -16,8 +16,10 @@ from vaelib.compression import Codec
 from vaelib.data import DataError
 from vaelib.data.files import written_whole
 
-CODES = "Exit codes: 0 done, 1 a file cannot be read or is not what it should be, 2 wrong usage, "
-CODES += "130 interrupted. The output appears whole or not at all."
+CODES = (
+    "Exit codes: 0 done, 1 a file cannot be read or is not what it should be, 2 wrong usage, "
+    "130 interrupted. The output appears whole or not at all."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser, task: str) -> None:

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vaelib.course import plotting
-from vaelib.course.explorers.shell import Number
+from vaelib.course.explorers.shell import Number, Picture, panel
 
 TOPS = (0.5, 1.0, 2.0, 5.0, 10.0, 25.0)  # few scales, so that pictures can be compared
 ENOUGH = 1200  # points of a grid
+SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 REACH = 7.0  # the widest axis shows latents from −REACH to REACH
 
 
@@ -31,6 +32,16 @@ def thinned(
 def top_for(highest: float) -> float:
     """The top of the scale for densities up to `highest`."""
     return next((top for top in TOPS if highest <= 0.95 * top), TOPS[-1])
+
+
+def density_panel(
+    figure: Picture, place: tuple[Number, Number, Number, Number], top: float
+) -> Axes:
+    """Axes for densities up to `top`, of latents from −SEEN to SEEN."""
+    limits = {"xlim": (-SEEN, SEEN), "ylim": (0, top)}
+    axes = panel(figure, place, **limits, bare=False, xticks=range(-4, 5, 2), yticks=[0, top])
+    axes.set_yticklabels(["0", f"{top:g}"])
+    return axes
 
 
 def draw_prior(axes: Axes, line: str, width: Number = 2) -> None:

@@ -12,7 +12,14 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vaelib.course import plotting
-from vaelib.course.explorers.density import draw_prior, normal, thinned, top_for
+from vaelib.course.explorers.density import (
+    SEEN,
+    density_panel,
+    draw_prior,
+    normal,
+    thinned,
+    top_for,
+)
 from vaelib.course.explorers.plane import Plane, clear, number, pale, tidy
 from vaelib.course.explorers.shell import Explorer, Number, Picture, View, panel, signed, slider
 
@@ -22,7 +29,6 @@ DENSITY = (0.5, 0.46, 3.85, 2.42)
 COLUMN = (5.0, 0.2, 0.65, 2.68)
 SUM_AT, ROWS = 5.9, (2.2, 1.6, 0.9)  # inches: left edge of the sum, and bottoms of its numbers
 DEPTH = 8  # nats that the column shows
-SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 GUESS, MODEL, GAP, PRIOR = plotting.BLUE, plotting.GREEN, plotting.ORANGE, plotting.GREY
 
 
@@ -114,16 +120,7 @@ def view_bound(
 def _ground(top: float, ceiling: int) -> np.ndarray:
     """Axes for densities up to `top` and nats up to `ceiling`, and the sum's labels."""
     figure = Picture(HEIGHT)
-    density = panel(
-        figure,
-        DENSITY,
-        xlim=(-SEEN, SEEN),
-        ylim=(0, top),
-        bare=False,
-        xticks=range(-4, 5, 2),
-        yticks=[0, top],
-    )
-    density.set_yticklabels(["0", f"{top:g}"])
+    density = density_panel(figure, DENSITY, top)
     tidy(density, "latent z (prior σ)", "density")
     density.yaxis.labelpad = -8
     draw_prior(density, ":", 1.5)

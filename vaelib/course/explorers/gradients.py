@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from vaelib.course import plotting
-from vaelib.course.explorers.density import normal, thinned, top_for
+from vaelib.course.explorers.density import SEEN, density_panel, normal, thinned, top_for
 from vaelib.course.explorers.gap import best_gaussian
 from vaelib.course.explorers.plane import Plane, clear, number, tidy
 from vaelib.course.explorers.shell import (
@@ -36,7 +36,6 @@ DENSITY = (0.5, 0.72, 2.35, 2.95)
 LEFT, WIDE, HIGH = 3.2, 2.3, 0.5  # inches: where a histogram begins, and its size
 BOTTOMS = (3.17, 2.37, 1.57, 0.77)
 RATIO_AT, WRONG_AT = 6.25, 7.1  # inches: right edges of the two columns of numbers
-SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 REACHES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 60.0)  # the gradients shown, on few scales
 MODEL, GUESS = plotting.GREEN, plotting.BLUE
 COLOURS = (plotting.ORANGE, plotting.ORANGE, plotting.PURPLE, plotting.PURPLE)
@@ -223,16 +222,7 @@ def _told(latents: int, parameter: str, seen: list[Signal]) -> str:
 def _ground(top: float, limit: float, parameter: str) -> np.ndarray:
     """Axes for densities up to `top` and gradients from −`limit` to `limit`, with their labels."""
     figure = Picture(HEIGHT)
-    density = panel(
-        figure,
-        DENSITY,
-        xlim=(-SEEN, SEEN),
-        ylim=(0, top),
-        bare=False,
-        xticks=range(-4, 5, 2),
-        yticks=[0, top],
-    )
-    density.set_yticklabels(["0", f"{top:g}"])
+    density = density_panel(figure, DENSITY, top)
     tidy(density, "latent z (prior σ)")
     figure.title("q (dashed), p(z|x) (filled)", DENSITY[0], 3.85)
     frame = panel(figure, (0, 0, 7.2, HEIGHT), xlim=(0, 7.2), ylim=(0, HEIGHT))

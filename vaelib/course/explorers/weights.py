@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from vaelib.course import plotting
-from vaelib.course.explorers.density import normal, thinned, top_for
+from vaelib.course.explorers.density import SEEN, density_panel, normal, thinned, top_for
 from vaelib.course.explorers.plane import Plane, clear, tidy
 from vaelib.course.explorers.shell import (
     Again,
@@ -33,7 +33,6 @@ DENSITY = (0.62, 2.4, 2.9, 1.4)
 SHARES = (0.62, 0.46, 2.9, 1.5)
 CURVE = (4.35, 0.96, 2.7, 2.84)
 LEGEND = ((0.0, 0.34), (1.0, 0.34), (0.0, 0.12))  # inches: where its three lines begin
-SEEN = 4.0  # the latents shown, from −SEEN to SEEN
 DEPTHS = (4.0, 12.0, 40.0)  # nats shown, an eighth of them above log p(x)
 HIGHEST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)  # the share at the top of the axis
 MODEL, GUESS, SPREAD = plotting.GREEN, plotting.BLUE, plotting.ORANGE
@@ -184,8 +183,7 @@ def _ground(top: float, highest: float, truth: float, depth: float) -> np.ndarra
     """Axes for densities up to `top`, shares up to `highest`, estimates of a known log p(x)."""
     figure = Picture(HEIGHT)
     latents = {"xlim": (-SEEN, SEEN), "bare": False, "xticks": range(-4, 5, 2)}
-    density = panel(figure, DENSITY, ylim=(0, top), yticks=[0, top], **latents)
-    density.set_yticklabels(["0", f"{top:g}"])
+    density = density_panel(figure, DENSITY, top)
     density.tick_params(labelsize=10, labelbottom=False)
     figure.title("q (dashed), p(z|x) (filled)", DENSITY[0], 3.9)
 
