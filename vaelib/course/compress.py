@@ -73,6 +73,11 @@ def compress(given: argparse.Namespace) -> str:
         images = threshold(images).mul(255).byte()
     elif given.binarize == "dynamic":
         images = freeze(images, torch.Generator().manual_seed(given.seed))
+    elif ((images > 0) & (images < 255)).any():
+        raise ValueError(
+            f"{given.images} has grey pixels, and only images of bytes 0 and 255 are compressed; "
+            "add --binarize threshold, or --binarize dynamic"
+        )
     with tqdm(total=len(images), unit="image") as bar:
         made = archive.compress(
             codec, images, found.shape, watch=lambda done, _: bar.update(done - bar.n)
