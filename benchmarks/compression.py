@@ -122,7 +122,7 @@ def contexts(bits: Bits) -> np.ndarray:
 def by_counts(train_bits: list[Bits], bits: Bits, weight: float = 0.1) -> float:
     """The ideal length, in bytes, by the frequencies of ink in the training images.
 
-    The frequency of a context with few training pixels is mixed with that of its nearer half.
+    Each frequency is mixed, as one more pixel, with that of the context's nearest twelve pixels.
     """
     size = 1 << len(NEIGHBOURS)
     near = (1 << 12) - 1  # the nearest twelve
@@ -180,7 +180,7 @@ VAES = {
 
 
 def by_vae(name: str, protocol: str) -> dict[str, object]:
-    """What a VAE's file of the test images takes, and what its making took."""
+    """Size and speed of a VAE's file of the test images; minutes only if it is trained now."""
     path = MODELS / f"{hashlib.sha256(name.encode()).hexdigest()[:8]}-{protocol}.safetensors"
     minutes = None
     if not path.exists():
@@ -231,6 +231,18 @@ COUNTS = "table of counts over 22 neighbours"
 NAMES = (*FORMATS, COUNTS, *VAES)
 
 
+def installed() -> dict[str, str]:
+    """The versions of what wrote the files, as Debian's packages and Python say."""
+    packages = ("jbigkit-bin", "libjxl-tools", "zstd")
+    found = {"pillow": PIL.__version__}
+    for package in packages:
+        command = ["dpkg-query", "--show", "--showformat=${Version}", package]
+        if shutil.which(command[0]):
+            said = subprocess.run(command, capture_output=True, text=True, check=False)
+            found[package] = said.stdout or "not installed"
+    return found
+
+
 def main(names: list[str]) -> None:
     """Measure the rows with these names, or all."""
     old = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
@@ -242,7 +254,7 @@ def main(names: list[str]) -> None:
         print(json.dumps(rows[name]), flush=True)
         with written_whole(RESULTS) as partial_file:
             made = [rows[one] for one in NAMES if one in rows]
-            about = facts() | {"pillow": PIL.__version__}
+            about = facts() | {"installed": installed()}
             partial_file.write_text(json.dumps({"facts": about, "rows": made}, indent=1))
 
 

@@ -166,7 +166,7 @@ def _code(cell: NotebookNode) -> list[NotebookNode]:
 def _text(source: str) -> NotebookNode:
     """A cell of text, its links as they must be one folder further down.
 
-    They lead to notebooks beside, to all else above.
+    Links to notebooks stay as they are; all other links go up one folder.
     """
     below = LINK.sub(
         lambda link: link[0] if link[1].endswith(".ipynb") else f"](../{link[1]})", source

@@ -14,15 +14,15 @@ Symbol = TypeVar("Symbol")
 
 
 class StackError(RuntimeError):
-    """A stack ends before everything was popped, or something else is below."""
+    """A stack is empty before everything was popped, or does not end with the known words."""
 
 
 class Stack:
     """Symbols pushed last are popped first; a symbol of probability p takes −log₂ p bits.
 
-    A symbol is given as an interval: of 2**`bits` equally likely slots it has `size`, from `start`.
-    Below what was pushed lie words that everyone knows. With `borrow`, they are popped like any
-    others; to push back what was popped leaves them as they were, which `check_returned` tests.
+    A symbol is an interval of slots: `size` of the 2**`bits` equally likely slots, from `start` on.
+    Below the first symbol are words that everyone knows. With `borrow`, they can be popped, too.
+    Pushing back what was popped restores them, which `check_returned` tests.
     """
 
     def __init__(self, *, borrow: bool = False) -> None:
@@ -41,7 +41,7 @@ class Stack:
         self.head = head
 
     def pop(self, find: Callable[[int], tuple[Symbol, int, int]], bits: int) -> Symbol:
-        """Pop a symbol; `find` gives symbol, start and size of the interval that has a slot."""
+        """Pop a symbol; `find` maps a slot to its symbol, and that symbol's start and size."""
         slot = self.head & (1 << bits) - 1
         symbol, start, size = find(slot)
         self.head = size * (self.head >> bits) + slot - start
@@ -50,7 +50,7 @@ class Stack:
         return symbol
 
     def pop_binary(self, sizes: Sequence[int], bits: int) -> list[int]:
-        """Pop symbols 0 or 1; each 1 has the first `size` slots."""
+        """Pop one symbol for each of `sizes`: 1 if its slot is below the size, otherwise 0."""
         head, tail, mask, whole, symbols = self.head, self.tail, (1 << bits) - 1, 1 << bits, []
         for size in sizes:
             slot = head & mask
@@ -78,7 +78,7 @@ class Stack:
         return known(self.borrowed - 1)
 
     def check_returned(self) -> None:
-        """Raise StackError unless the stack is as it was before anything was pushed."""
+        """Raise StackError unless only the known words are left, as before the first push."""
         below = [known(number) for number in reversed(range(len(self.tail)))]
         if self.head != Stack().head or self.tail.tolist() != below:
             raise StackError("what is below the last symbol is not what was there before the first")

@@ -22,7 +22,7 @@ AT_ONCE = 500  # images in a group, at most
 
 
 class ArchiveError(RuntimeError):
-    """A file is no stream of this codec, is damaged, or belongs to another model."""
+    """A file was not made by this codec, is damaged, or belongs to another model."""
 
 
 class Packed(NamedTuple):

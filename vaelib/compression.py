@@ -19,7 +19,7 @@ from vaelib.encoder import Gaussian
 from vaelib.exact import GRID, check_grid, exact, on_grid
 from vaelib.vae import LatentModel
 
-LATENT = 8  # bits of a latent under the prior, so as many bins of equal mass as these can count
+LATENT = 8  # bits of a latent under the prior, whose 2**LATENT bins have equal mass
 BINS = 2**LATENT
 POSTERIOR, PIXEL = 24, 16  # bits of the slots of a latent under q, and of a pixel
 
@@ -72,13 +72,13 @@ class Codec:
         self._bin_of = torch.bucketize(torch.arange(-512, 513) / 64, self.tables.edge).tolist()
 
     def share(self, image: Float[Tensor, "image pixel"]) -> int:
-        """The share for `group_sizes`: what an image adds to the stack, by what it takes first."""
+        """Bits that an image adds / bits that it pops first, in 256ths with a margin."""
         bill = self.push(Stack(borrow=True), image)
         return int(max(1, min(255, 200 * bill.total.mean() / bill.back.mean())))
 
     @torch.no_grad()
     def push(self, stack: Stack, image: Float[Tensor, "image pixel"]) -> Bill:
-        """Put a group of binary images on the stack; what each of them cost."""
+        """Push a group of binary images, and return what each of them costs."""
         above, chosen, back = [], [], torch.zeros(len(image), dtype=torch.float64)
         for _ in self.model.sizes:
             prior = self.model.prior(above)
@@ -153,7 +153,7 @@ class Codec:
         return below[0], below[1] - below[0]
 
     def pop_latents(self, stack: Stack, q: Gaussian) -> Tensor:
-        """Bins that the stack's slots pick under q: `interval`, one number at a time, in reverse.
+        """Pop the bins of latents under q: the inverse of `interval`, one number at a time.
 
         A guess from the normal quantile is corrected until the bin has the slot.
         """

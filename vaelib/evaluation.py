@@ -76,8 +76,8 @@ def estimate(
     """ELBO and estimate of log p(x) of each image, from the same `samples` latents each.
 
     The estimate is the log of the mean of importance weights p(x, z) / q(z|x): in expectation a
-    lower bound of log p(x), no lower than the ELBO, that rises with the number of samples and
-    reaches it in the limit (Burda, Grosse & Salakhutdinov 2016, theorem 1). Computed where the
+    lower bound of log p(x) and at least the ELBO. It rises with the number of samples, and
+    approaches log p(x) (Burda, Grosse & Salakhutdinov 2016, theorem 1). Computed where the
     model is, in memory that does not grow with `samples`. Without a `generator` all noise is that
     of seed 0. All pixels are drawn before any latent, so one seed gives the same binary images to
     every model and number of samples. Raises ValueError for fewer than one sample, and what
@@ -129,7 +129,7 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model with another Gaussian for each image in the place of its q at the top level."""
+    """A model whose q at the top level is replaced by a given Gaussian for each image."""
 
     def __init__(self, model: LatentModel, posterior: Gaussian) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -
 
 @contextmanager
 def in_full_precision(model: LatentModel) -> Iterator[None]:
-    """Let weights that are narrower than float32 be float32 for a while.
+    """Inside the `with` block, convert weights that are narrower than float32 to float32.
 
     Sums over hundreds of pixels lose whole nats in 16 bits.
     """

@@ -65,7 +65,7 @@ class Rounded(nn.Module):
 
 
 class Table(nn.Module):
-    """A non-linearity from the grid to the grid, looked up; beyond ±REACH its limits."""
+    """A non-linearity from the grid to the grid, by look-up; beyond ±REACH, its asymptotes."""
 
     def __init__(self, layer: nn.Tanh | nn.SiLU) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Table(nn.Module):
 def exact(model: LatentModel) -> LatentModel:
     """A copy of a model whose `prior`, `posterior` and `likelihood` give the same everywhere.
 
-    Its weights are rounded, so it is not quite the same model; all numbers are float64 on the grid.
+    Its weights are rounded, so it is not quite the same model; its outputs are float64 on the grid.
     Raises TypeError for a layer that is not known to be exact, and ValueError as `Rounded` does.
     """
     made = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)

@@ -58,7 +58,7 @@ def aggregate_log_density(posterior: Gaussian, latent: Latents) -> Float[Tensor,
 class RateSplit(NamedTuple):
     """The rate in nats per image, and the two parts that add up to it.
 
-    `standard_error` is that of each part: how much they would vary with other noise.
+    `standard_error` is that of each part, with both the chosen images and the noise random.
     """
 
     rate: float
@@ -73,7 +73,7 @@ def rate_split(posterior: Gaussian, noise: Latents) -> RateSplit:
     With N images, I(x; z) is at most log N. `noise` ~ N(0, I) draws one latent for each of as many
     images, evenly spaced among all. The rate is exact, I(x; z) the average of
     log q(z|x) − log q(z), and the KL the difference. Hoffman & Johnson 2016 ("ELBO surgery").
-    Raises ValueError for fewer than two rows of noise, for more than images, and of another size.
+    Raises ValueError for fewer than two rows of noise, more rows than images, or another size.
     """
     images, count = len(posterior.mean), len(noise)
     check_rows("noise", noise, posterior.mean.shape[1])
@@ -127,7 +127,8 @@ def fit_mixture(
     Each step shares every latent among the components, in proportion to weight times density, and
     then gives each component the total, mean and covariance of its shares (Bishop 2006, section
     9.2.2). It starts at latents that `generator` picks, with the covariance of all. Raises
-    ValueError for fewer than one component or step, and for fewer latents than components or two.
+    ValueError for fewer than one component, one step or two latents, or fewer latents than
+    components.
     """
     count, size = latent.shape
     if components < 1 or steps < 1 or count < max(2, components):

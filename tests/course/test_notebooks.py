@@ -133,6 +133,7 @@ def test_cells_are_short(code):
     lengths = sorted(len(cell.source.splitlines()) for cell in visible)
     assert lengths[-1] <= 20
     assert lengths[len(lengths) // 2] < 12
+    assert max(len(cell.source.splitlines()) for cell in code) <= 25, "folded ones, too"
 
 
 def test_it_is_within_its_budget(notebook):

@@ -65,7 +65,7 @@ def _area_mean(square: Float[Tensor, "side side"]) -> Float[Tensor, "20 20"]:
 
 
 def _start(ink: Float[Tensor, " 20"]) -> int:
-    """The row, or column, of the page where a digit must begin whose rows have this much ink."""
+    """The page's row (or column) where a digit begins, from the ink in each of its rows."""
     centre = ((ink * torch.arange(LONGER)).sum() / ink.sum()).item()
     room = SIDE - 1 - ink.nonzero().max().item()
     return min(max(CENTRE - round(centre), 0), room)

@@ -138,5 +138,5 @@ def test_a_beta_without_a_model_is_refused(among):
 @pytest.mark.parametrize(("latents", "said"), [({1: 5}, "{1: 5}"), ({1: 5, 2: 4}, "{1: 5, 2: 4}")])
 def test_one_model_or_unlike_ones_are_refused(latents, said, digits):
     models = {beta: model_of(0, latent) for beta, latent in latents.items()}
-    with pytest.raises(ValueError, match=f"as many latents each, got {re.escape(said)}"):
+    with pytest.raises(ValueError, match=f"of the same latent size, got {re.escape(said)}"):
         explorers.weigh(models, digits)

@@ -65,7 +65,7 @@ PIXELS = Exercise(
         -nats.sum(-1) / log(2)
             The sign is wrong: a length is not negative.
         -(image * pi.log2()).nan_to_num(0).sum(-1)
-            You count only the ink. The decoder must also be told where there is none.
+            You count only the ink. The receiver must also learn which pixels are not ink.
         -p.log2().sum(-1)
             The formula is right, but it breaks for large logits. With logits instead of
             probabilities (notebook 3), it does not.
@@ -141,8 +141,8 @@ CHAIN = Exercise(
         first = latent + pixels  # what it popped was not information
         later = latent + pixels - back
         bits_per_image = (first + (images - 1) * later) / images  # bits""",
-    reasoning="""The first image adds 130 bits, because the 31 bits that it pops tell nothing to
-        anyone. The other 99 images add 99 bits each: what they pop was stored before. So the
+    reasoning="""The first image adds 130 bits, because the 31 bits that it pops carry no
+        information. The other 99 images add 99 bits each: what they pop was stored before. So the
         file has 130 + 99 · 99 = 9,931 bits, or 99.31 per image. One image alone would cost
         130.""",
     within=0.005,
@@ -152,7 +152,7 @@ CHAIN = Exercise(
         130
             That is an image without bits back. 99 of the 100 images get theirs.
         161
-            You add the bits back. The stack shrinks when they are popped.
+            You add the bits that come back. Subtract them: popping makes the stack shorter.
         99 + 130 / 100
             Almost: the first image is not an additional one.
         (130 * 99 + 99) / 100
@@ -168,7 +168,7 @@ CHAIN = Exercise(
     hints="""
         - An image pops 31 bits, pushes 90 bits and then 40 bits. By how much does a long stack
           grow?
-        - The first image pops 31 bits that were not stored by anyone.
+        - The first image pops 31 bits that no other image had stored.
         - One image costs 130 bits, 99 images cost 99 bits each.""",
     fact="""The additional 31 bits are paid once per file, however many images follow.""",
 )
@@ -214,11 +214,11 @@ SUMS = Exercise(
         10
             1024 is 2 to that power; the value itself is asked for.""",
     hints="""
-        - What is a multiple of 2⁻⁸ times a multiple of 2⁻⁶ a multiple of?
+        - A multiple of 2⁻⁸ times a multiple of 2⁻⁶ is a multiple of which power of 2?
         - Write a sum as n · 2⁻¹⁴, with a whole number n. Up to which n is it exact?
         - 2²⁴ · 2⁻¹⁴.""",
-    fact="""The course's codec has finer steps, a product being a multiple of 2⁻²⁶, and adds in
-        float64, which leaves room for sums up to 2²⁷.""",
+    fact="""The course's codec uses finer steps: its products are multiples of 2⁻²⁶. It adds in
+        float64, so its sums may reach 2²⁷.""",
 )
 
 EXERCISES = (PIXELS, DECODE, CHAIN, SUMS)

@@ -28,8 +28,8 @@ TWO_LATENTS = Exercise(
         average is $\frac14(-100) + \frac12(-100.69) + \frac14(-110) = -102.85$. (Python's floats
         can hold $e^{-110}$. In float32 it is 0, so use `log_mean_exp` there.)
 
-        Only the mixed pairs do better than the ELBO of −105. In such a pair, the good weight
-        decides the average, and it is divided by 2, which costs $\log 2$.""",
+        Only the mixed pairs raise the average above the ELBO of −105. In such a pair, the good
+        weight decides the average, and it is divided by 2, which costs $\log 2$.""",
     within=0.02,
     mistakes="""
         -105
@@ -79,10 +79,10 @@ def effective_sample_size(log_weights):
     return 1 / shares.square().sum(0)
 
 
-# An image a column: in the fourth one latent is poor among good ones, in the sixth one is good
-# among poor ones, so that no pivot but the largest will do, in float64 either. The last one is so
-# far below the fifth that a single pivot for all fails in float64, where none at all would do; so
-# are the last ones of the piles.
+# One column per image. The fourth has one poor latent among good ones and the sixth one good latent
+# among poor ones, so only subtracting each column's largest log weight works, even in float64. The
+# last column is so far below the fifth that subtracting one number from all columns fails in
+# float64, although subtracting nothing works there. The last entries of the piles are like it.
 _weights = torch.tensor(
     [
         [-110.0, -900.0, -20.0, -400.0, 200.0, -10.0, -600.2],
@@ -140,7 +140,7 @@ EFFECTIVE = Exercise(
             It lies between 0 and 1 and falls as the weights become more equal. Which step is
             missing?
         1 / shares.sum(0).square()
-            It is 1 for all weights. Do you need a sum of squares or the square of a sum?
+            It is 1 whatever the weights are. Do you need a sum of squares or the square of a sum?
         1 / shares.amax(0)
             It uses only the largest share. All shares count, through their squares.
         right.log()
@@ -238,8 +238,8 @@ TWO_PILES = Exercise(
         add(a - log(n), b - log(m)) - log(n + m)
             It divides each mean by its count. How do you get from a mean back to a sum?
         naive(a, b, eps) for eps in (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)
-            An epsilon of {eps} avoids log 0, but everything below −{cap} is moved up to there. Can
-            you keep the large power out of exp?
+            An epsilon of {eps} avoids log 0, but no result can then be below −{cap}. Can you
+            avoid taking exp of such a large negative number?
         naive(a, b)
             Right on paper. But in float32, e^−110 is 0, and its logarithm is −∞.
         naive(a.double(), b.double())
@@ -298,7 +298,7 @@ TWO_MODELS = Exercise(
         (mean, s**2 / n)
             That is the square of the standard error.
         (mean, s**2)
-            That is the variance of the differences. Two steps are missing to the standard error.
+            That is the variance of the differences. The standard error is two steps further.
         (-mean, s / root)
             The error is right. The sign of the mean is not: which one is subtracted from which?
         (-mean, unpaired)

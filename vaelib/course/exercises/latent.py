@@ -93,8 +93,8 @@ LEAST_KL = Exercise(
         15 - log10(60_000)
             Use the natural logarithm, of base e. This looks like base 10.
         0
-            A KL can be 0, but then I(x; z) would have to be 15.0 nats. Can 60,000 images have so
-            much?
+            A KL can be 0, but then I(x; z) would have to be 15.0 nats. Can a
+            latent tell so much about which of 60,000 images it came from?
         15
             Then I(x; z) would be 0. The question is how small the KL can be, so how large can
             I(x; z) be?
@@ -139,8 +139,8 @@ AGGREGATE = Exercise(
         Some of the latents in the checks are so far from all images that each density is 0 as a
         float. The logarithm of each density is still an ordinary number.""",
     solution=log_average_density,
-    reasoning=r"""`z[:, None]` has shape (sample, 1, latent), so it is compared with every
-        image. The dimensions of one Gaussian are independent, so their log-densities are summed.
+    reasoning=r"""`z[:, None]` has shape (sample, 1, latent), so it is broadcast over all
+        images. The dimensions of one Gaussian are independent, so their log-densities are summed.
         Then the *densities* of the images are averaged, not their logarithms: `logsumexp` over the
         images, minus $\log N$. It subtracts the largest logarithm before the exponential, so
         nothing underflows.""",
@@ -269,8 +269,8 @@ FOUR_CLOUDS = Exercise(
     hints="""
         - I(x; z) is 0 if all images have the same q(z|x).
         - KL(q(z) ‖ p(z)) is 0 if the ellipses together fill the prior's circle, and no more.
-        - A dimension in which all images have the same q is off. The remaining one carries all the
-          information.""",
+        - A dimension in which all images have the same q carries no information. The other one
+          carries all of it.""",
     fact="""Lines 1 and 4 have the same rate. In one, it is all information. In the other, it is all
         mismatch with the prior.""",
 )

@@ -1,4 +1,4 @@
-"""Exercises on objectives: bounds of several latents, and gradients with less noise."""
+"""Exercises on objectives: bounds of several latents, and gradients that vary less."""
 
 import math
 
@@ -31,7 +31,7 @@ SHARE = Exercise(
         first / (first + second)
             These are shares of the log weights. The shares are those of the weights themselves.
         second / (first + second)
-            These are shares of the log weights, and even of those, it is the wrong latent's.
+            This is the share of the second log weight. Use the first latent, and the weights.
         exp(2)
             That is how many times larger the first weight is. What share of the sum of both is it?
         exp(-2)
@@ -43,7 +43,7 @@ SHARE = Exercise(
         1 / (1 + 10**-2)
             These are natural logarithms, so the base is e, not 10.
         first + log((1 + exp(-2)) / 2)
-            That is the value of the bound, correctly. Enter the share of the gradient.""",
+            This is the value of the bound, and it is right. Enter the share of the gradient.""",
     hints="""
         - What is the derivative of log(w₁ + w₂) with respect to log w₁?
         - Divide numerator and denominator by e^−100 before you compute.
@@ -174,12 +174,12 @@ TWO_WAYS = Exercise(
         one_of_many = 0.1  # M = 1, k = 64
         constant = one_of_many / math.sqrt(1 / 64)
         ratio_of_many = constant * math.sqrt(64 / 1)  # M = 64, k = 1""",
-    reasoning=r"""From $0.1 = c\sqrt{1/64}$ follows $c = 0.8$. With M = 64 and k = 1 the ratio is
+    reasoning=r"""$0.1 = c\sqrt{1/64}$ gives $c = 0.8$. With M = 64 and k = 1 the ratio is
         $0.8\cdot\sqrt{64} = 6.4$. It gains a factor of 8 because averaging 64 independent estimates
-        divides the standard deviation by 8, and another factor of 8 because with k = 1 each of them
-        is clearer. The two gradients are not those of the same objective: with k = 1 it is the
-        ELBO's, with k = 64 that of the tighter bound. The decoder is different. Its ratio grows
-        like $\sqrt{Mk}$, so only the number of latents matters.""",
+        divides the standard deviation by 8, and another factor of 8 because with k = 1 the ratio
+        of each is 8 times as large. The two gradients are not those of the same objective: with
+        k = 1 it is the ELBO's, with k = 64 that of the tighter bound. The decoder is different. Its
+        ratio grows like $\sqrt{Mk}$, so only the number of latents matters.""",
     within=0.05,
     mistakes="""
         0.1

@@ -65,11 +65,11 @@ class Family(NamedTuple):
 def family(models: Mapping[Number, VAE], images: UInt8[Tensor, "image pixel"]) -> Family:
     """The models with their rate and distortion on the first thousand images, smallest β first.
 
-    Raises ValueError for fewer than two models, and for models with other numbers of latents.
+    Raises ValueError for fewer than two models, and for models with different latent sizes.
     """
     if len(models) < 2 or len({model.latent for model in models.values()}) > 1:
         sizes = {beta: model.latent for beta, model in models.items()}
-        raise ValueError(f"expected two or more models with as many latents each, got {sizes}")
+        raise ValueError(f"expected two or more models of the same latent size, got {sizes}")
     digits, members = threshold(images[:MEASURED]), []
     for beta, model in sorted(models.items()):
         terms = mean_terms(model, images[:MEASURED])

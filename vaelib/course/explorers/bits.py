@@ -39,7 +39,7 @@ SAMPLES = 16  # of the latent, for each image's −ELBO
 
 
 class Chain(NamedTuple):
-    """Images, the stack before each image of a chain of the first of them, and their −ELBO."""
+    """Images and their −ELBO; stacks before and after each image of a chain of the first ones."""
 
     codec: Codec
     images: Float[Tensor, "image pixel"]
@@ -74,7 +74,7 @@ def bounds(codec: Codec, image: Float[Tensor, "image pixel"]) -> Float[Tensor, "
 
 
 def copied(stack: Stack) -> Stack:
-    """A stack that is the same, and that changes alone."""
+    """An independent copy of a stack."""
     made = Stack(borrow=stack.borrow)
     made.head, made.tail, made.borrowed = stack.head, stack.tail[:], stack.borrowed
     return made

@@ -1,4 +1,4 @@
-"""Explorer on objectives: single estimates of a bound's gradient, and how noisy they are."""
+"""Explorer on objectives: single estimates of a bound's gradient, and how much they vary."""
 
 import math
 from functools import cache, lru_cache
@@ -249,7 +249,7 @@ def _ground(top: float, limit: float, parameter: str) -> np.ndarray:
 
 
 def differentiate(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) -> Explorer:
-    """Move q, and compare the noise of four estimates of its gradient.
+    """Move q, and compare how much four estimators of its gradient vary.
 
     `log_joint` is log p(x, z) of one image at each latent z of a one-dimensional `grid`, with the
     prior N(0, 1).
