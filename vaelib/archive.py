@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaelib.ans import Stack, StackError
 from vaelib.compression import Bill, Codec
+from vaelib.data.rows import Images, rows_of
 from vaelib.encoder import check_rows
 
 MAGIC, VERSION = b"vae~", 1
@@ -36,7 +37,7 @@ class Packed(NamedTuple):
 
 def compress(
     codec: Codec,
-    images: UInt8[Tensor, "image pixel"],
+    images: Images,
     shape: tuple[int, int] = (28, 28),
     *,
     watch: Callable[[int, Bill], None] | None = None,
@@ -44,20 +45,21 @@ def compress(
     """A file of binary images, whose bytes are 0 and 255, which `decompress` gives back.
 
     `shape` is the height and width of an image. `watch` is called after each group, with the
-    number of images done and what those of the group cost. Raises ValueError for other bytes,
-    another number of pixels, no image and over a million.
+    number of images done and what those of the group cost. Raises TypeError as `rows_of` does,
+    and ValueError for other bytes, another number of pixels, no image and over a million.
     """
-    check_rows("images", images, codec.model.pixels)
+    check_rows("images", images := rows_of(images), codec.model.pixels)
     grey = (images > 0) & (images < 255)
     if grey.any():
         raise ValueError(
             f"expected binary images, whose bytes are 0 or 255, but one is {images[grey][0]}; "
             "binarize them first, for example with vaelib.binarization.freeze"
         )
-    if math.prod(shape) != codec.model.pixels or len(images) > MOST:
+    sides = [side for side in shape if isinstance(side, int) and 0 < side < 2**16]
+    if len(sides) != 2 or math.prod(sides) != codec.model.pixels or len(images) > MOST:
         raise ValueError(
-            f"expected at most {MOST:,} images of a shape with {codec.model.pixels} pixels, got "
-            f"{len(images):,} of shape {shape}"
+            f"expected at most {MOST:,} images, and a shape (height, width) with "
+            f"{codec.model.pixels} pixels; got {len(images):,} images and the shape {shape}"
         )
     binary, stack, done = images > 0, Stack(borrow=True), 0
     share = codec.share(binary[:100].double())
@@ -103,13 +105,15 @@ def unpack(codec: Codec, file: bytes) -> Packed:
     if version != VERSION:
         raise ArchiveError(f"the file has version {version}; this vaelib reads {VERSION}")
     blank = HEADER.pack(MAGIC, version, share, count, *shape, name, bytes(8), head)
-    if checksum(blank, file[HEADER.size :]) != check or not 0 < count <= MOST:
+    if checksum(blank, file[HEADER.size :]) != check:
         raise ArchiveError("the file is damaged or cut short: its checksum does not fit")
     if name != codec.name:
         raise ArchiveError(
             f"the file was compressed with another model, or with other tables: it names "
             f"{name.hex()}, and this model is {codec.name.hex()}. Give the model that compressed it"
         )
+    if not 0 < count <= MOST or math.prod(shape) != codec.model.pixels:
+        raise ArchiveError(f"the file claims {count:,} images of shape {tuple(shape)}")
     stack = Stack()
     words = struct.unpack(f"<{(len(file) - HEADER.size) // 4}I", file[HEADER.size :])
     stack.head, stack.tail = head, array("I", words)

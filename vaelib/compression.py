@@ -134,11 +134,11 @@ class Codec:
 
     def _ones(self, latents: list[Tensor]) -> Tensor:
         """The slots, of 2**PIXEL, in which each pixel is 1. Raises TypeError for grey pixels."""
-        likelihood = self.model.likelihood(latents)
-        if not isinstance(likelihood, Bernoulli):
+        likelihood, shape = self.model.likelihood(latents), (len(latents[0]), self.model.pixels)
+        if not isinstance(likelihood, Bernoulli) or likelihood.logits.shape != shape:
             raise TypeError(
-                "expected a model of binary images, whose likelihood is vaelib.decoder.Bernoulli; "
-                f"its likelihood is {type(likelihood).__name__}, which the codec cannot write"
+                "expected a model of binary images, whose likelihood is vaelib.decoder.Bernoulli "
+                f"with logits of shape {shape}; got {likelihood!r:.80}"
             )
         logits = likelihood.logits
         check_grid(logits, "the likelihood has")

@@ -14,7 +14,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from vaelib.encoder import Residual
 from vaelib.vae import LatentModel
 
 GRID = 2.0**12  # steps per unit, of what layers receive and give
@@ -22,7 +21,8 @@ WEIGHT_GRID = 2.0**14
 LIMIT = 2.0**8  # of what layers receive and give
 LARGEST_SUM = 2.0**53 / (GRID * WEIGHT_GRID)
 REACH = 16  # beyond, a table gives the non-linearity's limits
-SHAPES = (nn.Sequential, nn.Flatten, nn.Unflatten, nn.MaxPool2d, nn.Upsample, nn.ReLU, Residual)
+WEIGHTED, TABLED = (nn.Linear, nn.Conv2d), (nn.Tanh, nn.SiLU)
+MOVING = (nn.Flatten, nn.Unflatten, nn.MaxPool2d, nn.Upsample, nn.ReLU, nn.Identity, nn.Dropout)
 
 
 def on_grid(values: Tensor) -> Tensor:
@@ -55,8 +55,8 @@ class Rounded(nn.Module):
             largest += layer.bias.data.abs()
         if not largest.max() < LARGEST_SUM:
             raise ValueError(
-                f"expected weights whose sums stay below {LARGEST_SUM:.3g}, so that they are exact "
-                f"in float64; {layer} may reach {largest.max():.3g}"
+                f"expected finite weights whose sums stay below {LARGEST_SUM:.3g}, so that they "
+                f"are exact in float64; {layer} may reach {largest.max():.3g}"
             )
 
     def forward(self, values: Tensor) -> Tensor:
@@ -74,6 +74,7 @@ class Table(nn.Module):
         self.register_buffer("values", on_grid(layer(points)))
 
     def forward(self, values: Tensor) -> Tensor:
+        check_grid(values, "a non-linearity receives")
         place = ((values.clamp(-REACH, REACH) + REACH) * GRID).long()
         found = self.values[place]
         return torch.where(values > REACH, values, found) if self.linear else found
@@ -85,21 +86,27 @@ def exact(model: LatentModel) -> LatentModel:
     Its weights are rounded, so it is not quite the same model; its outputs are float64 on the grid.
     Raises TypeError for a layer that is not known to be exact, and ValueError as `Rounded` does.
     """
-    made = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
-    _replace(made)
-    return made
+    if not isinstance(model, LatentModel):
+        raise TypeError(f"expected a model such as vaelib.vae.dense() gives, got {model!r:.60}")
+    return _made_exact(copy.deepcopy(model).cpu().double().eval().requires_grad_(False), {})
 
 
-def _replace(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.Linear | nn.Conv2d):
-            setattr(module, name, Rounded(child))
-        elif isinstance(child, nn.Tanh | nn.SiLU):
-            setattr(module, name, Table(child))
-        elif isinstance(child, SHAPES) or next(child.children(), None) is not None:
-            _replace(child)
-        else:
+def _made_exact(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
+    """The module, or what takes its place; `made` has those of layers that are used twice."""
+    kind, inner = type(module), module._modules
+    if kind in WEIGHTED:
+        made.setdefault(module, Rounded(module))
+    elif kind in TABLED:
+        made.setdefault(module, Table(module))
+    elif module not in made:
+        subclass = isinstance(module, WEIGHTED + TABLED)
+        mixes = kind is nn.Upsample and module.mode != "nearest"
+        if subclass or not (inner or kind in MOVING) or mixes:
             raise TypeError(
-                f"{child} is not known to give the same numbers on every machine; layers may be "
+                f"{module} is not known to give the same numbers on every machine; layers may be "
                 "Linear, Conv2d, Tanh, SiLU, ReLU, and those that only move numbers"
             )
+        made[module] = module
+        for name, child in inner.items():
+            inner[name] = child and _made_exact(child, made)
+    return made[module]

@@ -86,7 +86,7 @@ def test_another_library_of_linear_algebra_gives_the_same(model, digits):
     assert torch.equal(made.likelihood([made.posterior(image, []).mean]).logits, wanted)
 
 
-def test_float32_depends_on_the_batch_or_at_least_differs_from_float64(digits, generator):
+def test_sums_in_float32_depend_on_their_order(digits, generator):
     """The reason for all of this: the plain model is not the same to the last bit."""
     model = MAKERS["silu, residual"](generator)
     image = threshold(digits[:50])
@@ -122,3 +122,50 @@ def test_what_is_not_known_to_be_exact_is_refused(generator):
     with pytest.raises(ValueError, match="sums stay below"):
         exact(model)
     assert isinstance(model.decoder.hidden[1], nn.Tanh), "the model itself is left alone"
+
+
+def with_layer(layer, generator):
+    model = vae.dense(hidden=40, latent=3, generator=generator)
+    model.decoder.hidden.append(layer)
+    return model
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        type("Own", (nn.Linear,), {"forward": lambda self, x: self.weight.exp() @ x})(40, 40),
+        nn.utils.parametrizations.weight_norm(nn.Linear(40, 40)),
+        type("Own", (nn.Tanh,), {"forward": lambda self, x: x.exp()})(),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.LayerNorm(40),
+    ],
+    ids=["a subclass", "parametrized", "a non-linearity of one's own", "bilinear", "layer norm"],
+)
+def test_layers_that_only_look_exact_are_refused(layer, generator):
+    with pytest.raises(TypeError, match="is not known to give the same numbers"):
+        exact(with_layer(layer, generator))
+
+
+def test_a_table_does_not_hide_what_is_between_the_steps_of_the_grid(generator):
+    class Between(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x / 3)
+
+    made = exact(with_layer(Between(nn.Tanh()), generator))
+    with pytest.raises(TypeError, match="a non-linearity receives"):
+        made.likelihood([torch.ones(1, 3).double()])
+
+
+def test_a_layer_may_be_used_twice(generator):
+    act = nn.Tanh()
+    made = exact(with_layer(nn.Sequential(act, nn.Linear(40, 40), act), generator))
+    logits = made.likelihood([torch.ones(2, 3).double()]).logits
+    assert is_on_grid(logits)
+    assert sum(isinstance(part, Table) for part in made.decoder.hidden[-1]) == 2
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_what_is_no_model_is_refused():
+    for wrong in (None, nn.Linear(2, 2)):
+        with pytest.raises(TypeError, match="expected a model such as"):
+            exact(wrong)

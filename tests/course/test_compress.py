@@ -126,6 +126,23 @@ class TestRefusals:
             self.refused(capsys, "compress", *arguments, words=words)
         assert not (tmp_path / "x.vae").exists()
 
+    def test_what_is_read_is_not_replaced_nor_a_folder(self, tmp_path, bits, model, capsys):
+        source = as_npy(tmp_path, bits)
+        before = model.read_bytes(), source.read_bytes()
+        for output, words in (
+            (model, ["is what is read"]),
+            (source, ["is what is read"]),
+            (tmp_path, ["is a folder"]),
+        ):
+            arguments = ["compress", source, "-o", output, "--model", model]
+            self.refused(capsys, *arguments, words=words)
+        assert (model.read_bytes(), source.read_bytes()) == before
+
+    def test_a_threshold_that_makes_all_blank_is_refused(self, tmp_path, bits, model, capsys):
+        arguments = ["-o", tmp_path / "x.vae", "--model", model, "--binarize", "threshold"]
+        faint = as_npy(tmp_path, bits // 3)
+        self.refused(capsys, "compress", faint, *arguments, words=["blank"])
+
     def test_wrong_usage_is_exit_code_two(self, tmp_path, made, model):
         for arguments in (["compress"], ["decompress", made, "-o", "x.png", "--model", model]):
             with pytest.raises(SystemExit) as ended:

@@ -33,6 +33,11 @@ def test_on_an_error_the_old_content_stays(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_is_not_replaced(tmp_path):
+    with pytest.raises(OSError, match="is a folder or a device"), written_whole(tmp_path):
+        raise AssertionError("nothing is to be written")
+
+
 def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")

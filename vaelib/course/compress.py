@@ -10,11 +10,12 @@ from torch.hub import tqdm
 
 from vaelib import archive, checkpoint, data
 from vaelib.archive import HEADER, MAGIC, ArchiveError
-from vaelib.binarization import freeze, threshold
+from vaelib.binarization import LEAST_INK, freeze, threshold
 from vaelib.checkpoint import CheckpointError
 from vaelib.compression import Codec
 from vaelib.data import DataError
 from vaelib.data.files import written_whole
+from vaelib.data.rows import check_ink
 
 CODES = (
     "Exit codes: 0 done, 1 a file cannot be read or is not what it should be, 2 wrong usage, "
@@ -39,11 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser, task: str) -> None:
             choices=("threshold", "dynamic"),
             help="what to do with grey pixels: cut at ½, or draw once with --seed",
         )
-        parser.add_argument("--seed", type=int, default=0, help="of --binarize dynamic (default 0)")
+        parser.add_argument(
+            "--seed", type=_seed, default=0, help="of --binarize dynamic (default 0)"
+        )
     else:
         parser.add_argument("file", type=Path, metavar="FILE")
         parser.add_argument("-o", dest="output", type=_numpy, required=True, metavar="IMAGES.npy")
     parser.set_defaults(run=lambda given: run(given, compress if task == "compress" else unpack))
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text}")
+    return int(text)
 
 
 def _numpy(name: str) -> Path:
@@ -55,6 +64,7 @@ def _numpy(name: str) -> Path:
 def run(given: argparse.Namespace, task) -> int:
     """Do a task; the exit code."""
     try:
+        check_output(given)
         print(task(given))
     except KeyboardInterrupt:
         print("\ninterrupted; nothing half-written was kept", file=sys.stderr)
@@ -65,11 +75,22 @@ def run(given: argparse.Namespace, task) -> int:
     return 0
 
 
+def check_output(given: argparse.Namespace) -> None:
+    """Raise, before any work, if the output would replace what is read, or is no file."""
+    output = given.output.expanduser().resolve()
+    for read in (given.model, getattr(given, "file", None) or Path(given.images)):
+        if output == read.expanduser().resolve():
+            raise ValueError(f"{output} is what is read; give the output another name")
+    if output.exists() and not output.is_file():
+        raise ValueError(f"{output} is a folder or a device; name a file for the output")
+
+
 def compress(given: argparse.Namespace) -> str:
     """Compress images into a file; what was done, in words."""
     codec, found = Codec(checkpoint.load(given.model)), data.load(given.images, given.split)
     images = found.images
     if given.binarize == "threshold":
+        check_ink(images, LEAST_INK[threshold])
         images = threshold(images).mul(255).byte()
     elif given.binarize == "dynamic":
         images = freeze(images, torch.Generator().manual_seed(given.seed))
@@ -91,6 +112,8 @@ def compress(given: argparse.Namespace) -> str:
 def unpack(given: argparse.Namespace) -> str:
     """Write a file's images as an array; what was done, in words."""
     codec = Codec(checkpoint.load(given.model))
+    if not given.file.expanduser().is_file():
+        raise ArchiveError(f"there is no file {given.file}")
     with given.file.expanduser().open("rb") as file:
         begin = file.read(HEADER.size)
         made = begin + (file.read() if begin.startswith(MAGIC) else b"")

@@ -27,9 +27,11 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     It lies beside the target (through a link, not in its place), is flushed to the disk and
     moved into place; on any error, Ctrl-C included, it is removed. What killed processes left
-    there is removed once it is an hour old.
+    there is removed once it is an hour old. Raises OSError where a folder or a device is.
     """
     target = Path(path).expanduser().resolve()
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target} is a folder or a device, not a file that can be replaced")
     target.parent.mkdir(parents=True, exist_ok=True)
     for old in target.parent.glob(f".{target.name}.*.partial"):
         with contextlib.suppress(OSError):
