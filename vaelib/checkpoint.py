@@ -1,7 +1,7 @@
 """Keep a model, or a whole run: weights as safetensors, architecture in the metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from vaelib.data.files import FileError, load_tensors, save_tensors
 from vaelib.decoder import ConvDecoder, Decoder
 from vaelib.encoder import ConvEncoder, Encoder
+from vaelib.hierarchy import BUILDERS, Hierarchy
 from vaelib.vae import VAE, LatentModel
 
 FORMAT = "vaelib 3"
@@ -113,23 +114,30 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
 
 def description_of(model: LatentModel) -> dict[str, object]:
     """What `load` needs to rebuild a model; where that needs code of your own, its classes."""
-    parts = dict(model.named_children()) if type(model) is VAE else {}
-    if parts and all(type(part) in NETWORKS.values() for part in parts.values()):
-        kinds = {name: {"kind": type(part).__name__} for name, part in parts.items()}
-        description = {name: kind | parts[name].settings for name, kind in kinds.items()}
+    parts, description = {"": model}, None
+    if type(model) is Hierarchy:
+        description = {"hierarchy": getattr(model, "settings", None)}
+    elif type(model) is VAE:
+        parts = dict(model.named_children())
+        if all(type(part) in NETWORKS.values() for part in parts.values()):
+            kinds = {name: {"kind": type(part).__name__} for name, part in parts.items()}
+            description = {name: kind | parts[name].settings for name, kind in kinds.items()}
+    if description:
         with torch.device("meta"):
             twin = _rebuild(description)
         layers = [list(map(type, network.modules())) for network in (twin, model)]
         if layers[0] == layers[1] and not differences(twin.state_dict(), model.state_dict()):
             return description
-    return {"own": ", ".join(type(part).__qualname__ for part in parts.values() or [model])}
+    return {"own": ", ".join(type(part).__qualname__ for part in parts.values())}
 
 
-def _rebuild(description: Mapping[str, object]) -> VAE:
-    return VAE(*(_network(**description[name]) for name in ("encoder", "decoder")))
+def _rebuild(description: Mapping[str, object]) -> LatentModel:
+    if "hierarchy" in description:
+        return _made(BUILDERS, **description["hierarchy"])
+    return VAE(*(_made(NETWORKS, **description[name]) for name in ("encoder", "decoder")))
 
 
-def _network(kind: str, **settings: object) -> torch.nn.Module:
-    if kind not in NETWORKS:
+def _made(makers: Mapping[str, Callable], kind: str, **settings: object) -> torch.nn.Module:
+    if kind not in makers:
         raise ValueError(f"a network called {kind!r} is not known here")
-    return NETWORKS[kind](**settings)
+    return makers[kind](**settings)

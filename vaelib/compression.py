@@ -80,12 +80,13 @@ class Codec:
     def push(self, stack: Stack, image: Float[Tensor, "image pixel"]) -> Bill:
         """Push a group of binary images, and return what each of them costs."""
         above, chosen, back = [], [], torch.zeros(len(image), dtype=torch.float64)
+        seen = self.model.features(image)
         for _ in self.model.sizes:
             prior = self.model.prior(above)
-            q = self._relative(self.model.posterior(image, above), prior)
+            q = self._relative(self.model.posterior(seen, above), prior)
             bins = self.pop_latents(stack, q)
             back += (POSTERIOR - self.interval(q, bins)[1].double().log2()).sum(1)
-            above.append(self._placed(prior, bins))
+            above = self.model.descend(above, self._placed(prior, bins))
             chosen.append(bins)
         ones = self._ones(above)
         sizes = torch.where(image > 0, ones, 2**PIXEL - ones)
@@ -99,19 +100,19 @@ class Codec:
     @torch.no_grad()
     def pop(self, stack: Stack, count: int) -> Float[Tensor, "image pixel"]:
         """Take the `count` images of the group that was pushed last."""
-        above, chosen = [], []
+        steps, chosen = [[]], []
         for size in self.model.sizes:
-            bins = stack.pop_uniform(count * size, LATENT)[::-1]
+            bins, above = stack.pop_uniform(count * size, LATENT)[::-1], steps[-1]
             chosen.append(torch.tensor(bins).view(count, size))
-            above.append(self._placed(self.model.prior(above), chosen[-1]))
-        ones = self._ones(above).flatten().tolist()
+            placed = self._placed(self.model.prior(above), chosen[-1])
+            steps.append(self.model.descend(above, placed))
+        ones = self._ones(steps[-1]).flatten().tolist()
         drawn = stack.pop_binary(ones[::-1], PIXEL)[::-1]
         image = torch.tensor(drawn, dtype=torch.float64).view(count, -1)
-        for level in reversed(range(len(chosen))):
-            q = self._relative(
-                self.model.posterior(image, above[:level]), self.model.prior(above[:level])
-            )
-            start, size = (x.flatten().flip(0).tolist() for x in self.interval(q, chosen[level]))
+        seen = self.model.features(image)
+        for above, bins in zip(reversed(steps[:-1]), reversed(chosen), strict=True):
+            q = self._relative(self.model.posterior(seen, above), self.model.prior(above))
+            start, size = (x.flatten().flip(0).tolist() for x in self.interval(q, bins))
             stack.push(start, size, POSTERIOR)
         return image
 
@@ -132,9 +133,9 @@ class Codec:
     def _exp(self, values: Tensor) -> Tensor:
         return self.tables.exp[((values.clamp(-8, 8) + 8) * GRID).long()]
 
-    def _ones(self, latents: list[Tensor]) -> Tensor:
+    def _ones(self, above: list[Tensor]) -> Tensor:
         """The slots, of 2**PIXEL, in which each pixel is 1. Raises TypeError for grey pixels."""
-        likelihood, shape = self.model.likelihood(latents), (len(latents[0]), self.model.pixels)
+        likelihood, shape = self.model.likelihood(above), (len(above[0]), self.model.pixels)
         if not isinstance(likelihood, Bernoulli) or likelihood.logits.shape != shape:
             raise TypeError(
                 "expected a model of binary images, whose likelihood is vaelib.decoder.Bernoulli "

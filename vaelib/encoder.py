@@ -53,6 +53,13 @@ class Residual(nn.Module):
         return hidden + self.correction(hidden)
 
 
+class Bounded(nn.Module):
+    """4·tanh(x / 4), which leaves small numbers as they are and keeps log σ between −4 and 4."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return 4 * (values / 4).tanh()
+
+
 def hidden_layers(
     inputs: int, hidden: int | Sequence[int], blocks: int, activation: str
 ) -> tuple[nn.Sequential, int]:

@@ -120,7 +120,7 @@ def draw_log_weights(
     # Made once: small results kept from between large pieces would hold these pieces' memory.
     weights = torch.empty(samples, len(image), device=image.device, dtype=image.dtype)
     with measuring(model):
-        guided = Guided(model, posterior or model.posterior(image, []))
+        guided = Guided(model, image, posterior)
         for some in weights.split(at_once):
             shape = len(some), len(image), model.latent
             noise = standard_normal(*shape, like=image, generator=generator)
@@ -129,13 +129,22 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model whose q at the top level is replaced by a given Gaussian for each image."""
+    """A model for these images alone: their features are computed once.
 
-    def __init__(self, model: LatentModel, posterior: Gaussian) -> None:
+    With `top`, a Gaussian for each image, that is its q at the top level.
+    """
+
+    def __init__(self, model: LatentModel, image: Tensor, top: Gaussian | None) -> None:
         super().__init__()
         self.sizes, self.pixels = model.sizes, model.pixels
-        self.prior, self.likelihood = model.prior, model.likelihood
-        self._top, self._lower = posterior, model.posterior
+        self.prior, self.likelihood, self.descend = model.prior, model.likelihood, model.descend
+        with torch.no_grad():
+            self._features = model.features(image)
+        self._top, self._lower = top or model.posterior(self._features, []), model.posterior
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the model computed of the images."""
+        return self._features
 
     def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
         """The given Gaussians at the top, the model's q below."""
@@ -188,7 +197,10 @@ def fit_posterior(
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
     with measuring(model):
-        guided, shape = Guided(model, Gaussian(mean, log_std)), (samples, len(image), model.latent)
+        guided, shape = (
+            Guided(model, image, Gaussian(mean, log_std)),
+            (samples, len(image), model.latent),
+        )
         for _ in range(steps):
             terms = guided.terms(image, standard_normal(*shape, like=mean, generator=generator))
             loss = (terms.kl - terms.log_likelihood.mean(0)).sum()

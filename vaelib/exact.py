@@ -14,6 +14,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from vaelib.encoder import Bounded
 from vaelib.vae import LatentModel
 
 GRID = 2.0**12  # steps per unit, of what layers receive and give
@@ -21,8 +22,9 @@ WEIGHT_GRID = 2.0**14
 LIMIT = 2.0**8  # of what layers receive and give
 LARGEST_SUM = 2.0**53 / (GRID * WEIGHT_GRID)
 REACH = 16  # beyond, a table gives the non-linearity's limits
-WEIGHTED, TABLED = (nn.Linear, nn.Conv2d), (nn.Tanh, nn.SiLU)
+WEIGHTED, TABLED = (nn.Linear, nn.Conv2d), (nn.Tanh, nn.SiLU, Bounded)
 MOVING = (nn.Flatten, nn.Unflatten, nn.MaxPool2d, nn.Upsample, nn.ReLU, nn.Identity, nn.Dropout)
+MOVING += (nn.PixelShuffle, nn.PixelUnshuffle)
 
 
 def on_grid(values: Tensor) -> Tensor:
@@ -67,7 +69,7 @@ class Rounded(nn.Module):
 class Table(nn.Module):
     """A non-linearity from the grid to the grid, by look-up; beyond ±REACH, its asymptotes."""
 
-    def __init__(self, layer: nn.Tanh | nn.SiLU) -> None:
+    def __init__(self, layer: nn.Tanh | nn.SiLU | Bounded) -> None:
         super().__init__()
         self.linear = isinstance(layer, nn.SiLU)  # beyond the table, on the right
         points = torch.arange(-REACH * GRID, REACH * GRID + 1, dtype=torch.float64) / GRID
@@ -104,7 +106,7 @@ def _made_exact(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Modul
         if subclass or not (inner or kind in MOVING) or mixes:
             raise TypeError(
                 f"{module} is not known to give the same numbers on every machine; layers may be "
-                "Linear, Conv2d, Tanh, SiLU, ReLU, and those that only move numbers"
+                "Linear, Conv2d, Tanh, SiLU, ReLU, Bounded, and those that only move numbers"
             )
         made[module] = module
         for name, child in inner.items():

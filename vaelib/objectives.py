@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaelib.elbo import ElboTerms, elbo, log_mean_exp
+from vaelib.elbo import ElboTerms, elbo, kl, log_mean_exp
 from vaelib.schedule import Number, Progress, Schedule, value_at
 from vaelib.vae import LatentModel
 
@@ -46,6 +46,28 @@ class Weighted:
             raise ValueError("this β is a schedule; take the objective .at(progress) of a run")
         terms = self.objective(model, image, noise)
         return terms._replace(kl=self.beta * terms.kl)
+
+
+@dataclass(frozen=True)
+class FreeBits:
+    """The ELBO, in which no level of latents gains by a KL below `nats`, on average over the batch.
+
+    The KL of a level that is below counts as `nats`, and so has no gradient. Kingma et al. 2016
+    ("Improved variational inference with inverse autoregressive flow"), equation 15, with levels
+    in the place of groups. Raises ValueError for a negative number of nats.
+    """
+
+    nats: float
+
+    def __post_init__(self) -> None:
+        if not self.nats >= 0:
+            raise ValueError(f"expected at least 0 nats for each level, got {self.nats}")
+
+    def __call__(self, model: LatentModel, image: Tensor, noise: Tensor) -> ElboTerms:
+        levels, log_likelihood = model.infer(image, noise)
+        costs = [kl(q, prior) for q, prior, _ in levels]
+        raised = [cost + (self.nats - cost.mean()).clamp(min=0) for cost in costs]
+        return ElboTerms(log_likelihood, sum(raised))
 
 
 def path_derivative(model: LatentModel, image: Tensor, noise: Tensor) -> ElboTerms:

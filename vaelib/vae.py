@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -31,7 +32,8 @@ class LatentModel(nn.Module):
 
     A subclass sets `pixels` and `sizes`, the number of latents of each level, top level first, and
     defines `prior`, `posterior` and `likelihood`. Each gets and returns rows, one per image and
-    sample; `above` lists the latents of the levels above. All else follows, and is not overridden.
+    sample; `above` lists the latents of the levels above. To compute something only once for all
+    levels, it may also define `features` and `descend`. All else follows, and is not overridden.
     """
 
     sizes: tuple[int, ...]
@@ -49,6 +51,14 @@ class LatentModel(nn.Module):
     def likelihood(self, latents: list[Tensor]) -> Likelihood:
         """p(x|z) for the latents of all levels."""
         raise NotImplementedError
+
+    def features(self, image: Tensor) -> Tensor:
+        """What `posterior` gets for images, in the place of them: one row each."""
+        return image
+
+    def descend(self, above: list[Tensor], latent: Tensor) -> list[Tensor]:
+        """What the next level gets as `above`, once this level has its latents."""
+        return [*above, latent]
 
     @property
     def latent(self) -> int:
@@ -89,18 +99,19 @@ class LatentModel(nn.Module):
                 f"expected noise of shape ({len(image)}, {self.latent}), one row of standard "
                 f"normal numbers for each image, got {tuple(noise.shape)}"
             )
-        samples, rows, levels, above = noise.shape[:-1], image, [], []
+        samples, seen, levels, above = noise.shape[:-1], self.features(image), [], []
         for part in noise.split(self.sizes, -1):
-            q, prior = self.posterior(rows, above), self.prior(above)
-            if above and len(samples) > 1:
+            if len(levels) == 1:
+                seen = seen.expand(*samples, -1).flatten(0, -2)
+            q, prior = self.posterior(seen, above), self.prior(above)
+            if levels and len(samples) > 1:
                 q, prior = (
                     g and Gaussian(*(x.unflatten(0, samples) for x in g)) for g in (q, prior)
                 )
             latent = reparameterize(q, part)
             levels.append(Level(q, prior, latent))
-            above = [*above, latent.flatten(0, -2)]
-            rows = image.expand(*samples, -1).flatten(0, -2)
-        likelihood = self.likelihood(above)
+            above = self.descend(above, latent.flatten(0, -2))
+        rows, likelihood = image.expand(*samples, -1).flatten(0, -2), self.likelihood(above)
         quick = type(likelihood) is Bernoulli and len(samples) > 1 and not torch.is_grad_enabled()
         log_likelihood = (likelihood.quick_log_prob if quick else likelihood.log_prob)(rows)
         check_alike("rows and values of log_prob", rows[:, 0], log_likelihood)
@@ -110,15 +121,17 @@ class LatentModel(nn.Module):
         """The latents of all levels that `noise` ~ N(0, I) picks from the prior."""
         check_rows("noise", noise, self.latent)
         latents: list[Tensor] = []
+        above: list[Tensor] = []
         for part in noise.split(self.sizes, -1):
-            prior = self.prior(latents)
+            prior = self.prior(above)
             latents.append(part if prior is None else reparameterize(prior, part))
+            above = self.descend(above, latents[-1])
         return torch.cat(latents, -1)
 
     def decode(self, latent: Float[Tensor, "batch latent"]) -> Likelihood:
         """p(x|z), a distribution over images, for rows of the latents of all levels."""
         check_rows("latents", latent, self.latent)
-        return self.likelihood(list(latent.split(self.sizes, -1)))
+        return self.likelihood(reduce(self.descend, latent.split(self.sizes, -1), []))
 
 
 class VAE(LatentModel):

@@ -1,0 +1,235 @@
+"""Several levels of latents: each prior depends on the levels above it, and each q corrects it.
+
+Sønderby et al. 2016 ("Ladder variational autoencoders"); Vahdat & Kautz 2020 (NVAE), figure 2;
+Child 2021 ("Very deep VAEs").
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from vaelib.decoder import Bernoulli
+from vaelib.encoder import Bounded, Gaussian, Residual, activation_layer
+from vaelib.initialization import glorot_uniform
+from vaelib.vae import LatentModel
+
+Shape = tuple[int, ...]  # of one image's values: (size,) or (channels, height, width)
+SIDES = (7, 14)  # of a convolutional level's maps
+
+
+class Stage(nn.Module):
+    """One level: its prior, its q, and what goes on to the level below.
+
+    `hidden` comes from the level above (None at the top), `seen` from the image::
+
+        hidden ─┬───────────────────► prior_head ──► μ and log σ of the prior
+                ├─ + seen ─────────► correction ──► Δμ and Δ log σ, which q adds to them
+                └─ + join(latent) ─► down ────────► hidden of the level below
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        prior_head: nn.Module | None,
+        correction: nn.Module,
+        join: nn.Module,
+        down: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.shape, self.prior_head, self.correction = shape, prior_head, correction
+        self.join, self.down, self.bounded = join, down, Bounded()
+
+    def prior(self, hidden: Tensor | None) -> Gaussian | None:
+        """p(z|above), or None for N(0, I) at the top."""
+        return None if hidden is None else self._gaussian(self.prior_head(hidden))
+
+    def posterior(self, hidden: Tensor | None, seen: Tensor) -> Gaussian:
+        """q(z|x, above): the prior, with corrections added to its mean and its log σ."""
+        if hidden is None:
+            return self._gaussian(self.correction(seen))
+        prior, change = self.prior(hidden), self._gaussian(self.correction(hidden + seen))
+        return Gaussian(prior.mean + change.mean, prior.log_std + change.log_std)
+
+    def below(self, hidden: Tensor | None, latent: Tensor) -> Tensor:
+        """The hidden values for the level below, given this level's latents."""
+        joined = self.join(latent.unflatten(1, self.shape))
+        return self.down(joined if hidden is None else hidden + joined)
+
+    def _gaussian(self, values: Tensor) -> Gaussian:
+        mean, log_std = values.chunk(2, 1)
+        return Gaussian(mean.flatten(1), self.bounded(log_std).flatten(1))
+
+
+class Hierarchy(LatentModel):
+    """Levels of latents: a way up from the image, and one `Stage` per level on the way down.
+
+    `dense` and `convolutional` build it. `up` has a module for each level, the lowest level's
+    first, and `shapes` their outputs' shapes. `stages` has the top level's first. `logits` maps
+    the last hidden values to rows of one logit per pixel. Images are rows of `pixels`.
+    """
+
+    def __init__(
+        self,
+        up: Sequence[nn.Module],
+        shapes: Sequence[Shape],
+        stages: Sequence[Stage],
+        logits: nn.Module,
+        *,
+        pixels: int,
+    ) -> None:
+        super().__init__()
+        self.up, self.stages, self.logits = nn.ModuleList(up), nn.ModuleList(stages), logits
+        self.sizes = tuple(torch.Size(stage.shape).numel() for stage in stages)
+        self.pixels, self._shapes = pixels, [torch.Size(shape) for shape in shapes][::-1]
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the way up makes of images, for all levels in one row, top level first."""
+        hidden, seen = image, []
+        for module in self.up:
+            hidden = module(hidden)
+            seen.append(hidden.flatten(1))
+        return torch.cat(seen[::-1], 1)
+
+    def descend(self, above: list[Tensor], latent: Tensor) -> list[Tensor]:
+        """The hidden values below each level down to this one."""
+        return [*above, self.stages[len(above)].below(_last(above), latent)]
+
+    def prior(self, above: list[Tensor]) -> Gaussian | None:
+        """What the next stage predicts."""
+        return self.stages[len(above)].prior(_last(above))
+
+    def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
+        """What the next stage predicts, corrected by its part of the features."""
+        shape, sizes = self._shapes[len(above)], [shape.numel() for shape in self._shapes]
+        seen = image.split(sizes, 1)[len(above)].unflatten(1, shape)
+        return self.stages[len(above)].posterior(_last(above), seen)
+
+    def likelihood(self, latents: list[Tensor]) -> Bernoulli:
+        """Bernoulli pixels."""
+        return Bernoulli(self.logits(latents[-1]))
+
+
+def _last(above: list[Tensor]) -> Tensor | None:
+    return above[-1] if above else None
+
+
+class ConvResidual(nn.Module):
+    """`vaelib.encoder.Residual` with convolutions of 3 × 3 instead of matrices."""
+
+    def __init__(self, channels: int, activation: str) -> None:
+        super().__init__()
+        first, second = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.correction = nn.Sequential(first, activation_layer(activation), second)
+
+    forward = Residual.forward
+
+
+def dense(
+    *,
+    sizes: Sequence[int] = (20, 50),
+    width: int = 300,
+    blocks: int = 1,
+    activation: str = "silu",
+    pixels: int = 784,
+    generator: Generator | None = None,
+) -> Hierarchy:
+    """Levels with these numbers of latents, top level first, between dense layers of one width.
+
+    Wherever something is computed, `blocks` residual blocks compute it. Raises ValueError for no
+    level, numbers that are too small, and an unknown activation.
+    """
+    settings = dict(sizes=[*sizes], width=width, blocks=blocks, activation=activation)
+    _check(blocks, *sizes, width, pixels, levels=len(sizes))
+    kit = Kit(width, blocks, activation, partial(Residual, width, activation), nn.Linear)
+    stages = [kit.stage((size,), top=level == 0) for level, size in enumerate(sizes)]
+    up = [nn.Sequential(*kit.residuals()) for _ in sizes]
+    up[0] = nn.Sequential(nn.Linear(pixels, width), activation_layer(activation), *up[0])
+    model = Hierarchy(up, [(width,)] * len(sizes), stages, nn.Linear(width, pixels), pixels=pixels)
+    return _started(model, generator, kind="dense", pixels=pixels, **settings)
+
+
+def convolutional(
+    *,
+    maps: Sequence[Sequence[int]] = ((4, 7), (1, 14)),
+    channels: int = 16,
+    blocks: int = 1,
+    activation: str = "silu",
+    generator: Generator | None = None,
+) -> Hierarchy:
+    """Levels of latents in maps, top level first, between convolutions with so many channels.
+
+    A level is (maps, side), with a side of 7 or 14; sides grow from the top down. Images are
+    784 pixels. Raises ValueError as `dense` does, and for other sides.
+    """
+    sides = [side for _, side in maps]
+    if not set(sides) <= set(SIDES) or sides != sorted(sides):
+        raise ValueError(f"expected sides of 7 or 14, growing from the top down, got {sides}")
+    _check(blocks, *(count for count, _ in maps), channels, levels=len(maps))
+    layer = partial(nn.Conv2d, kernel_size=1)
+    kit = Kit(channels, blocks, activation, partial(ConvResidual, channels, activation), layer)
+    stages, up, below = [], [], [*sides, 14]
+    for level, (count, side) in enumerate(maps):
+        stages.append(kit.stage((count, side, side), top=level == 0, grow=below[level + 1] > side))
+        shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * (below[level + 1] > side)
+        up.insert(0, nn.Sequential(*shrink, *kit.residuals()))
+    first = nn.Conv2d(4, channels, 3, padding=1), activation_layer(activation)
+    up[0] = nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.PixelUnshuffle(2), *first, *up[0])
+    last = activation_layer(activation), nn.Conv2d(channels, 4, 3, padding=1)
+    logits = nn.Sequential(*last, nn.PixelShuffle(2), nn.Flatten())
+    shapes = [(channels, side, side) for side in reversed(sides)]
+    model = Hierarchy(up, shapes, stages, logits, pixels=784)
+    settings = dict(maps=[[*one] for one in maps], channels=channels, blocks=blocks)
+    return _started(model, generator, kind="convolutional", activation=activation, **settings)
+
+
+class Kit(NamedTuple):
+    """What the parts of a hierarchy are made of."""
+
+    width: int
+    blocks: int
+    activation: str
+    residual: Callable[[], nn.Module]
+    layer: Callable[[int, int], nn.Module]
+
+    def residuals(self) -> list[nn.Module]:
+        return [self.residual() for _ in range(self.blocks)]
+
+    def head(self, size: int, *before: nn.Module) -> nn.Module:
+        """A way to μ and log σ of a level's latents."""
+        after = activation_layer(self.activation), self.layer(self.width, 2 * size)
+        return nn.Sequential(*before, *after)
+
+    def stage(self, shape: Shape, *, top: bool, grow: bool = False) -> Stage:
+        """A level; with `grow`, what it passes down has twice the side."""
+        upsample = [nn.Upsample(scale_factor=2)] * grow
+        return Stage(
+            shape,
+            None if top else self.head(shape[0]),
+            self.head(shape[0], *(() if top else self.residuals())),
+            self.layer(shape[0], self.width),
+            nn.Sequential(*upsample, *self.residuals()),
+        )
+
+
+BUILDERS = {"dense": dense, "convolutional": convolutional}
+
+
+def _check(blocks: int, *counts: int, levels: int) -> None:
+    if not levels or min(counts) < 1 or blocks < 0:
+        raise ValueError(
+            "expected at least one level, positive sizes, and 0 blocks or more; got "
+            f"{levels} levels, sizes {counts} and {blocks} blocks"
+        )
+
+
+def _started(model: Hierarchy, generator: Generator | None, **settings: object) -> Hierarchy:
+    """The model with drawn weights, but heads of 0: every prior and q begins as N(0, I)."""
+    glorot_uniform(model, generator)
+    for stage in model.stages:
+        for head in filter(None, (stage.prior_head, stage.correction)):
+            nn.init.zeros_(head[-1].weight)
+    model.settings = settings
+    return model
