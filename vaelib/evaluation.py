@@ -1,7 +1,7 @@
 """How good a trained model is: its ELBO, log p(x) itself, and where its nats go."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -37,22 +37,33 @@ def evaluate(
     Weights that are narrower than float32 are evaluated in float32, and autocast has no effect.
     Raises what `checked_rows` raises.
     """
-    rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
-    batch_size, parts = _count(batch_size, "image"), []
-    keep_freed_memory()
-    with measuring(model):
-        like = next(model.parameters())
-        generator = generator_on(like.device, _seeded(generator))
-        for pixels in rows.to(like.device).split(batch_size):
-            image = binarize(pixels, generator).to(like.dtype)
-            noise = standard_normal(len(pixels), model.latent, like=like, generator=generator)
-            parts.append(model.terms(image, noise))
-    return ElboTerms(*map(torch.cat, zip(*parts, strict=True)))
+    return ElboTerms(*_measured(model.terms, model, images, protocol, batch_size, generator))
 
 
 def mean_terms(model: LatentModel, images: Images, **settings: object) -> ElboTerms:
     """The ELBO's terms averaged over the images of a data set, in nats; as `evaluate`."""
     return ElboTerms(*(term.mean() for term in evaluate(model, images, **settings)))
+
+
+@torch.no_grad()
+def level_rates(
+    model: LatentModel,
+    images: Images,
+    *,
+    protocol: str | Protocol = "threshold",
+    batch_size: int = 1000,
+    generator: Generator | None = None,
+) -> Float[Tensor, " level"]:
+    """The KL of each level averaged over the images of a data set, in nats, top level first.
+
+    As `evaluate`; they add up to the KL of `mean_terms`. A level of about 0 nats carries nothing.
+    """
+
+    def rates(image: Tensor, noise: Tensor) -> list[Tensor]:
+        return [level.kl for level in model.infer(image, noise)[0]]
+
+    found = _measured(rates, model, images, protocol, batch_size, generator)
+    return torch.stack(found).mean(1)
 
 
 class Estimate(NamedTuple):
@@ -264,6 +275,28 @@ def measuring(model: LatentModel) -> Iterator[None]:
     """The state in which a model is measured: `in_full_precision`, and `evaluating`."""
     with in_full_precision(model), evaluating(model):
         yield
+
+
+def _measured(
+    measure: Callable[[Tensor, Tensor], Sequence[Tensor]],
+    model: LatentModel,
+    images: Images,
+    protocol: str | Protocol,
+    batch_size: int,
+    generator: Generator | None,
+) -> list[Tensor]:
+    """What `measure` gives for binary images and the noise of their latents, batch by batch."""
+    rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
+    batch_size, parts = _count(batch_size, "image"), []
+    keep_freed_memory()
+    with measuring(model):
+        like = next(model.parameters())
+        generator = generator_on(like.device, _seeded(generator))
+        for pixels in rows.to(like.device).split(batch_size):
+            image = binarize(pixels, generator).to(like.dtype)
+            noise = standard_normal(len(pixels), model.latent, like=like, generator=generator)
+            parts.append(measure(image, noise))
+    return [torch.cat(values) for values in zip(*parts, strict=True)]
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaelib.elbo import ElboTerms, elbo, kl, log_mean_exp
+from vaelib.elbo import ElboTerms, elbo, log_mean_exp
 from vaelib.schedule import Number, Progress, Schedule, value_at
 from vaelib.vae import LatentModel
 
@@ -65,7 +65,7 @@ class FreeBits:
 
     def __call__(self, model: LatentModel, image: Tensor, noise: Tensor) -> ElboTerms:
         levels, log_likelihood = model.infer(image, noise)
-        costs = [kl(q, prior) for q, prior, _ in levels]
+        costs = [level.kl for level in levels]
         raised = [cost + (self.nats - cost.mean()).clamp(min=0) for cost in costs]
         return ElboTerms(log_likelihood, sum(raised))
 

@@ -26,6 +26,11 @@ class Level(NamedTuple):
     prior: Gaussian | None
     latent: Float[Tensor, "*sample size"]
 
+    @property
+    def kl(self) -> Float[Tensor, "*sample"]:
+        """KL(q ‖ p) of each image in nats, exact given the latents above."""
+        return kl(self.posterior, self.prior)
+
 
 class LatentModel(nn.Module):
     """A model of images with one or more levels of Gaussian latents.
@@ -76,7 +81,7 @@ class LatentModel(nn.Module):
         A level's KL is exact, given the latents above it. Raises ValueError for other shapes.
         """
         levels, log_likelihood = self.infer(image, noise)
-        return ElboTerms(log_likelihood, sum(kl(q, prior) for q, prior, _ in levels))
+        return ElboTerms(log_likelihood, sum(level.kl for level in levels))
 
     def sampled_terms(self, image: Images, noise: Noise, *, fixed: bool = False) -> ElboTerms:
         """As `terms`, with log q(z|x) − log p(z) at the latent drawn in the place of the KL.

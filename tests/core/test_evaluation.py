@@ -462,3 +462,11 @@ def test_a_paired_difference_is_that_of_the_paired_t_test():
     assert mean.item() == pytest.approx(-0.5, abs=0.5)
     assert (mean / error).item() == pytest.approx(stats.ttest_rel(first, second).statistic)
     assert error < 0.2 < 30 / math.sqrt(200), "what the images share does not count"
+
+
+def test_the_rates_of_the_levels_add_up_to_the_kl(pixels):
+    model = small()
+    for settings in ({}, dict(protocol="dynamic", batch_size=7)):
+        rates = evaluation.level_rates(model, pixels, **settings)
+        assert rates.shape == (1,)
+        torch.testing.assert_close(rates[0], mean_terms(model, pixels, **settings).kl)
