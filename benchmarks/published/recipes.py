@@ -22,15 +22,22 @@ class Figure:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A dense VAE and how it is trained, by Adam on dynamically binarized images.
+    """A model and how it is trained, by Adam on dynamically binarized images.
 
-    The learning rate falls to 0 along a straight line. With `pixel_odds` the decoder's output
-    biases begin at the log-odds of the training images' mean.
+    With one number as `latent` it is a VAE of `vaelib.vae`, with several a hierarchy of
+    `vaelib.hierarchy`, whose levels have so many latents, top level first. `hidden` is the width,
+    or the widths. If `convolutional`, it counts channels instead, and a hierarchy's levels are
+    given as (maps, side).
+
+    The learning rate falls to 0 along a straight line. Over the first `warm_up` of all steps, a
+    share from 0 to 1, the weight of the KL grows from 0 to 1. With `pixel_odds` the output biases
+    begin at the log-odds of the training images' mean: each pixel's, or all pixels' together
+    where the last layer is a convolution.
     """
 
     about: str
     hidden: int | Sequence[int]
-    latent: int
+    latent: int | Sequence[int] | Sequence[Sequence[int]]
     activation: str
     epochs: int
     learning_rate: float
@@ -38,11 +45,22 @@ class Recipe:
     blocks: int = 0
     objective: Objective = elbo
     pixel_odds: bool = True
+    convolutional: bool = False
+    warm_up: float = 0.0
     published: Sequence[Figure] = field(default=())
 
 
 DAVIDSON = "Davidson et al. 2018 (S-VAE), table 1"
 BURDA = "Burda, Grosse & Salakhutdinov 2016 (IWAE), table 1"
+
+ONE_LAYER = [
+    Figure(f"{BURDA}: VAE, 784-200-200-50, 3,280 epochs", 86.76),
+    Figure(f"{BURDA}: IWAE, k = 50", 84.78),
+]
+TWO_LAYERS = [
+    Figure(f"{BURDA}: VAE, two stochastic layers", 85.33),
+    Figure(f"{BURDA}: IWAE, two stochastic layers, k = 50", 82.90),
+]
 
 RECIPES = {
     "latent-5": Recipe(
@@ -56,6 +74,17 @@ RECIPES = {
         objective=path_derivative,
         published=[Figure(f"{DAVIDSON}: 784-256-128-5", 110.21, 112.98)],
     ),
+    "latent-20": Recipe(
+        "twenty latent dimensions",
+        hidden=300,
+        blocks=2,
+        latent=20,
+        activation="silu",
+        epochs=20,
+        learning_rate=2e-3,
+        objective=path_derivative,
+        published=[Figure(f"{DAVIDSON}: 784-256-128-20", 88.90, 94.79)],
+    ),
     "one-layer": Recipe(
         "one stochastic layer, any network",
         hidden=300,
@@ -65,10 +94,7 @@ RECIPES = {
         epochs=52,
         learning_rate=2e-3,
         objective=path_derivative,
-        published=[
-            Figure(f"{BURDA}: VAE, 784-200-200-50, 3,280 epochs", 86.76),
-            Figure(f"{BURDA}: IWAE, k = 50", 84.78),
-        ],
+        published=ONE_LAYER,
     ),
     "iwae-network": Recipe(
         "the IWAE paper's own network, in the time of one-layer",
@@ -78,6 +104,62 @@ RECIPES = {
         epochs=100,
         learning_rate=2e-3,
         objective=path_derivative,
-        published=[Figure(f"{BURDA}: VAE, 784-200-200-50, 3,280 epochs", 86.76)],
+        published=ONE_LAYER[:1],
+    ),
+    "conv-one-layer": Recipe(
+        "one stochastic layer, convolution",
+        convolutional=True,
+        hidden=[16, 32],
+        latent=50,
+        activation="silu",
+        epochs=15,
+        learning_rate=2e-3,
+        objective=path_derivative,
+        published=ONE_LAYER,
+    ),
+    "two-level": Recipe(
+        "two levels of latents",
+        hidden=300,
+        blocks=1,
+        latent=[20, 50],
+        activation="silu",
+        epochs=84,
+        learning_rate=2e-3,
+        warm_up=0.1,
+        published=TWO_LAYERS,
+    ),
+    "three-level": Recipe(
+        "three levels of latents",
+        hidden=300,
+        blocks=1,
+        latent=[10, 20, 50],
+        activation="silu",
+        epochs=60,
+        learning_rate=2e-3,
+        warm_up=0.1,
+        published=TWO_LAYERS,
+    ),
+    "conv-two-level": Recipe(
+        "two levels of latents, convolution",
+        convolutional=True,
+        hidden=16,
+        blocks=1,
+        latent=[[4, 7], [1, 14]],
+        activation="silu",
+        epochs=12,
+        learning_rate=2e-3,
+        warm_up=0.1,
+        published=TWO_LAYERS,
+    ),
+    "hour": Recipe(
+        "three levels of latents, for an hour",
+        hidden=300,
+        blocks=1,
+        latent=[10, 20, 50],
+        activation="silu",
+        epochs=300,
+        learning_rate=2e-3,
+        warm_up=0.1,
+        published=TWO_LAYERS,
     ),
 }

@@ -4,6 +4,7 @@ Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, let the judge e
 checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
 recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
 --epochs, or as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
+With --called WORD, results and checkpoints are called NAME-WORD, such as one-layer-longer.
 
 The clock runs from the first step to the last, binarization included, imports and reading files
 excluded, as is the time for keeping the snapshots from which the curve is drawn afterwards.
@@ -35,10 +36,13 @@ from benchmarks.published.judge import (
 )
 from benchmarks.published.recipes import RECIPES, Recipe
 from benchmarks.timing import facts
-from vaelib import checkpoint, data, vae
+from vaelib import checkpoint, data, hierarchy, vae
 from vaelib.data.files import written_whole
-from vaelib.schedule import ToZero
+from vaelib.hierarchy import Hierarchy
+from vaelib.objectives import Weighted
+from vaelib.schedule import ToZero, WarmUp
 from vaelib.training import History, Report, train
+from vaelib.vae import LatentModel
 
 HOME = Path(__file__).resolve().parents[2]
 BUILD = HOME / "build" / "published"
@@ -73,42 +77,59 @@ def pixel_log_odds(images: UInt8[Tensor, "image pixel"]) -> Float[Tensor, " pixe
     return mean.logit()
 
 
-def build(recipe: Recipe, images: UInt8[Tensor, "image pixel"], generator: Generator) -> vae.VAE:
+def untrained(recipe: Recipe, generator: Generator) -> LatentModel:
+    """The recipe's model, with drawn weights."""
+    settings = {"activation": recipe.activation, "generator": generator}
+    if recipe.convolutional and isinstance(recipe.latent, int):
+        return vae.convolutional(channels=recipe.hidden, latent=recipe.latent, **settings)
+    settings["blocks"] = recipe.blocks
+    if recipe.convolutional:
+        return hierarchy.convolutional(maps=recipe.latent, channels=recipe.hidden, **settings)
+    if isinstance(recipe.latent, int):
+        return vae.dense(hidden=recipe.hidden, latent=recipe.latent, **settings)
+    return hierarchy.dense(sizes=recipe.latent, width=recipe.hidden, **settings)
+
+
+def output_bias(model: LatentModel) -> Tensor:
+    """The bias of the last layer, which adds to the logits: one per pixel, or per channel."""
+    network = model.logits if isinstance(model, Hierarchy) else model.decoder.logits
+    return [layer.bias for layer in network.modules() if hasattr(layer, "bias")][-1]
+
+
+@torch.no_grad()
+def build(
+    recipe: Recipe, images: UInt8[Tensor, "image pixel"], generator: Generator
+) -> LatentModel:
     """The recipe's model, untrained."""
-    model = vae.dense(
-        hidden=recipe.hidden,
-        latent=recipe.latent,
-        activation=recipe.activation,
-        blocks=recipe.blocks,
-        generator=generator,
-    )
+    model = untrained(recipe, generator)
     if recipe.pixel_odds:
-        with torch.no_grad():
-            model.decoder.logits.bias.copy_(pixel_log_odds(images))
+        bias = output_bias(model)
+        alike = images if len(bias) == model.pixels else images.reshape(-1, 1)
+        bias.copy_(pixel_log_odds(alike))
     return model
 
 
 def fit_model(
     recipe: Recipe,
-    model: vae.VAE,
+    model: LatentModel,
     images: UInt8[Tensor, "image pixel"],
     generator: Generator,
     **settings: object,
 ) -> History:
-    """Train a model that `build` made as the recipe says."""
-    return train(
-        model,
-        images,
-        **{
-            "epochs": recipe.epochs,
-            "batch_size": recipe.batch_size,
-            "learning_rate": ToZero(recipe.learning_rate),
-            "protocol": "dynamic",
-            "objective": recipe.objective,
-            "generator": generator,
-        }
-        | settings,
-    )
+    """Train a model that `build` made as the recipe says, but for `settings` of `train`."""
+    settings = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "learning_rate": ToZero(recipe.learning_rate),
+        "protocol": "dynamic",
+        "objective": recipe.objective,
+        "generator": generator,
+    } | settings
+    if recipe.warm_up:
+        steps = settings["epochs"] * math.ceil(len(images) / settings["batch_size"])
+        growing = WarmUp(math.ceil(recipe.warm_up * steps))
+        settings["objective"] = Weighted(growing, settings["objective"])
+    return train(model, images, **settings)
 
 
 def fit(
@@ -120,7 +141,7 @@ def fit(
     marks = sorted(
         {math.ceil(recipe.epochs * (n / SNAPSHOTS) ** 2) for n in range(1, SNAPSHOTS + 1)}
     )
-    kept: list[tuple[int, float, vae.VAE]] = []
+    kept: list[tuple[int, float, LatentModel]] = []
     clock = Clock()
 
     def keep(report: Report) -> None:
@@ -231,6 +252,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--add", action="store_true", help="keep the other seeds that NAME.json already has"
     )
+    parser.add_argument("--called", metavar="WORD", help="name the files NAME-WORD")
     options = parser.parse_args(arguments)
     if any(n is not None and n <= 0 for n in (options.seeds, options.epochs, options.minutes)):
         parser.error("expected at least one seed, one epoch and more than 0 minutes")
@@ -247,12 +269,13 @@ def main(arguments: list[str] | None = None) -> None:
         recipe = replace(recipe, epochs=options.epochs)
     if options.minutes:
         recipe = replace(recipe, epochs=epochs_within(options.minutes, recipe, images))
-    path = options.into / f"{options.name}.json"
+    name = f"{options.name}-{options.called}" if options.called else options.name
+    path = options.into / f"{name}.json"
     rows = kept_rows(path, recipe) if options.add else []
     BUILD.mkdir(parents=True, exist_ok=True)
     for seed in range(options.first, options.first + options.seeds):
-        print(f"{options.name}, seed {seed}: {recipe.epochs} epochs", flush=True)
-        run = fit(recipe, images, seed, BUILD, options.name)
+        print(f"{name}, seed {seed}: {recipe.epochs} epochs", flush=True)
+        run = fit(recipe, images, seed, BUILD, name)
         print(f"  trained in {run['minutes']:.2f} minutes; now the judge", flush=True)
         found = judged(run)
         rows = sorted([*(row for row in rows if row["seed"] != seed), found], key=SEED)

@@ -5,14 +5,12 @@ the recipe, so changed, on the first 50,000 training images and scores it on 2,0
 10,000 under one dynamic draw, with 200 importance samples. Adds a line to
 build/published/tuning.jsonl. Test images are not read.
 
-Three levers are no part of any recipe: `--warm-up E`, a KL weight that grows over E epochs;
-`--average D`, the weights' exponential moving average with decay D, taken after every step, is
-scored; `--constant-rate`, the learning rate does not fall.
+Two levers are no part of any recipe: `--average D`, the weights' exponential moving average with
+decay D, taken after every step, is scored; `--constant-rate`, the learning rate does not fall.
 """
 
 import argparse
 import json
-import math
 from dataclasses import fields, replace
 
 import torch
@@ -25,9 +23,8 @@ from benchmarks.published.reproduce import BUILD, Clock, build, describe, fit_mo
 from vaelib import data
 from vaelib.binarization import freeze
 from vaelib.elbo import elbo
-from vaelib.evaluation import estimate
-from vaelib.objectives import Weighted, path_derivative
-from vaelib.schedule import WarmUp
+from vaelib.evaluation import estimate, level_rates
+from vaelib.objectives import path_derivative
 
 TRAINING, VALIDATION, SAMPLES = 50_000, 2000, 200
 OBJECTIVES = {"elbo": elbo, "path_derivative": path_derivative}
@@ -62,7 +59,6 @@ def validate(
     images: UInt8[Tensor, "image pixel"],
     seed: int = 0,
     *,
-    warm_up_epochs: int = 0,
     average: float = 0.0,
     constant_rate: bool = False,
 ) -> dict:
@@ -70,9 +66,6 @@ def validate(
     images, held_out = images[:TRAINING], images[TRAINING:][:VALIDATION]
     generator = Generator().manual_seed(seed)
     model = build(recipe, images, generator)
-    if warm_up_epochs:
-        steps = warm_up_epochs * math.ceil(len(images) / recipe.batch_size)
-        recipe = replace(recipe, objective=Weighted(WarmUp(steps), recipe.objective))
     settings: dict[str, object] = {"learning_rate": recipe.learning_rate} if constant_rate else {}
     scored = model
     if average:
@@ -84,9 +77,11 @@ def validate(
     wall, cpu = clock.read()
     binary = freeze(held_out, Generator().manual_seed(0))
     found = estimate(scored, binary, protocol="static", samples=SAMPLES)
+    levels = level_rates(scored, binary, protocol="static")
     return {
         "negative_log_likelihood": round(-found.log_evidence.mean().item(), 3),
         "negative_elbo": round(-found.elbo.mean().item(), 3),
+        "levels": [round(nats, 2) for nats in levels.tolist()],
         "minutes": round(wall / 60, 2),
         "cpu_minutes": round(cpu / 60, 2),
     }
@@ -99,20 +94,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("changes", nargs="*", help="such as epochs=20")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--warm-up", type=int, default=0, metavar="E", help="epochs of KL warm-up")
     parser.add_argument(
         "--average", type=float, default=0.0, metavar="D", help="evaluate averaged weights"
     )
     parser.add_argument("--constant-rate", action="store_true", help="instead of falling to 0")
     parser.add_argument("--threads", type=int, help="PyTorch's threads, instead of its own choice")
     options = parser.parse_intermixed_args(arguments)
-    if options.warm_up < 0 or not 0 <= options.average < 1:
-        parser.error("expected 0 epochs of warm-up or more, and a decay from 0 up to below 1")
-    levers = {
-        "warm_up_epochs": options.warm_up,
-        "average": options.average,
-        "constant_rate": options.constant_rate,
-    }
+    if not 0 <= options.average < 1:
+        parser.error("expected a decay from 0 up to below 1")
+    levers = {"average": options.average, "constant_rate": options.constant_rate}
     try:
         recipe = changed(RECIPES[options.name], options.changes)
     except ValueError as error:

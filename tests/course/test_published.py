@@ -21,6 +21,7 @@ from vaelib.course import results
 from vaelib.data import loading
 from vaelib.elbo import elbo
 from vaelib.evaluation import estimate
+from vaelib.hierarchy import Hierarchy
 from vaelib.objectives import Weighted
 from vaelib.schedule import WarmUp
 
@@ -34,10 +35,59 @@ def recipe():
 def test_every_recipe_builds_a_model_that_can_be_kept(name, pixels, tmp_path):
     model = published.build(RECIPES[name], pixels, Generator().manual_seed(0))
     again = checkpoint.load(checkpoint.save(model, tmp_path / "model.safetensors"))
-    assert again.latent == RECIPES[name].latent
-    bias = model.decoder.logits.bias
+    assert again.latent == model.latent
+    bias = published.output_bias(model)
     assert bias.abs().max() > 0, "biases begin at the pixels' log-odds"
     json.dumps(published.describe(RECIPES[name]))
+
+
+SIZES = {
+    "latent-5": (5,),
+    "latent-20": (20,),
+    "one-layer": (50,),
+    "iwae-network": (50,),
+    "conv-one-layer": (50,),
+    "two-level": (20, 50),
+    "three-level": (10, 20, 50),
+    "conv-two-level": (4 * 7 * 7, 14 * 14),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_recipe_becomes_the_model_that_it_names(name, pixels):
+    model = published.build(RECIPES[name], pixels, Generator().manual_seed(0))
+    assert model.sizes == SIZES[name]
+    assert isinstance(model, Hierarchy) == ("level" in name)
+    has = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    assert has == name.startswith("conv")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_biases_alone_give_each_pixels_mean_or_that_of_all(name, pixels):
+    """With every weight of the last layer 0, whatever the latents are."""
+    bright = torch.cat([pixels, torch.zeros(2, 784).byte()])
+    model = published.build(RECIPES[name], bright, Generator().manual_seed(0))
+    last = [part for part in model.modules() if getattr(part, "bias", None) is not None]
+    (last,) = (part for part in last if part.bias is published.output_bias(model))
+    torch.nn.init.zeros_(last.weight)
+    with torch.no_grad():
+        found = model.decode(torch.randn(3, model.latent)).mean
+    mean = bright.float().mean(0, keepdim=True) / 255
+    expected = mean.mean() if RECIPES[name].convolutional else mean
+    torch.testing.assert_close(found, expected.expand(3, 784), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"), [({}, 3), ({"epochs": 8}, 5), ({"batch_size": 60}, 1)]
+)
+def test_a_share_of_all_steps_warms_up(recipe, pixels, monkeypatch, settings, steps):
+    """Of 4 epochs of 3 steps a fifth, rounded up; the weight is 0 at first and then 1."""
+    seen = {}
+    monkeypatch.setattr(published, "train", lambda *_, **settings: seen.update(settings))
+    published.fit_model(replace(recipe, warm_up=0.2), None, pixels, Generator(), **settings)
+    assert seen["objective"] == Weighted(WarmUp(steps), recipe.objective)
+    published.fit_model(recipe, None, pixels, Generator())
+    assert seen["objective"] == recipe.objective
 
 
 def test_the_papers_own_network_is_as_the_paper_has_it():
@@ -197,6 +247,16 @@ def test_further_seeds_are_added_to_those_of_the_same_recipe(small_world, recipe
     assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [1]
 
 
+def test_a_run_of_another_length_has_files_of_its_own(small_world):
+    command = ["one-layer", "--seeds", "1", "--into", str(small_world)]
+    published.main(command)
+    published.main([*command, "--epochs", "2", "--called", "shorter"])
+    for name, epochs in {"one-layer": 4, "one-layer-shorter": 2}.items():
+        found = json.loads((small_world / f"{name}.json").read_text())
+        assert found["runs"][0]["epochs"] == epochs
+        assert (small_world / "build" / f"{name}-0.safetensors").exists()
+
+
 COMMITTED = results.published()
 OTHERS = [name for name in COMMITTED if name not in RECIPES]
 LITERATURE = results.read("literature")
@@ -204,6 +264,8 @@ LITERATURE = results.read("literature")
 
 @pytest.fixture(params=sorted(RECIPES))
 def result(request):
+    if request.param not in COMMITTED:
+        pytest.skip("this recipe has not been measured yet")
     return request.param, COMMITTED[request.param]
 
 
@@ -337,20 +399,19 @@ class TestTuning:
 
     def test_each_lever_changes_what_is_scored(self, recipe, pixels, monkeypatch):
         monkeypatch.setattr(tuning, "TRAINING", 40)
-        steps, fit_model = [], tuning.fit_model
+        rates, fit_model = [], tuning.fit_model
 
         def fit(recipe, model, images, generator, **settings):
-            steps.append((recipe.objective, settings.get("learning_rate", "falling")))
+            rates.append(settings.get("learning_rate", "falling"))
             return fit_model(recipe, model, images, generator, **settings)
 
         monkeypatch.setattr(tuning, "fit_model", fit)
-        levers = [{}, {"warm_up_epochs": 2}, {"average": 0.5}, {"constant_rate": True}]
+        levers = [{}, {"average": 0.5}, {"constant_rate": True}]
         scores = [
             tuning.validate(recipe, pixels, **lever)["negative_log_likelihood"] for lever in levers
         ]
-        assert len(set(scores)) == 4
-        assert steps[1] == (Weighted(WarmUp(4), recipe.objective), "falling")
-        assert [rate for _, rate in steps] == ["falling"] * 3 + [recipe.learning_rate]
+        assert len(set(scores)) == 3
+        assert rates == ["falling", "falling", recipe.learning_rate]
 
     def test_an_average_without_memory_is_the_last_step(self, recipe, pixels, monkeypatch):
         monkeypatch.setattr(tuning, "TRAINING", 40)
@@ -358,10 +419,17 @@ class TestTuning:
         last = tuning.validate(recipe, pixels)[name]
         assert tuning.validate(recipe, pixels, average=1e-12)[name] == pytest.approx(last)
 
-    @pytest.mark.parametrize("lever", [["--average", "1"], ["--warm-up", "-1"]])
-    def test_a_lever_out_of_range_is_explained(self, lever, capsys):
+    def test_a_hierarchy_is_tuned_as_well(self, pixels, monkeypatch):
+        monkeypatch.setattr(tuning, "TRAINING", 40)
+        changes = ["hidden=8", "latent=[3, 4, 5]", "epochs=1", "batch_size=20", "warm_up=0.5"]
+        recipe = tuning.changed(RECIPES["three-level"], changes)
+        found = tuning.validate(recipe, pixels)
+        assert len(found["levels"]) == 3
+        assert found["negative_log_likelihood"] < found["negative_elbo"]
+
+    def test_a_lever_out_of_range_is_explained(self, capsys):
         with pytest.raises(SystemExit):
-            tuning.main(["one-layer", *lever])
+            tuning.main(["one-layer", "--average", "1"])
         assert "a decay from 0 up to below 1" in capsys.readouterr().err
 
 
