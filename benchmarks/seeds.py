@@ -75,6 +75,8 @@ def rounded(value: object) -> object:
     """Numbers with three digits behind the point, wherever in a row they stand."""
     if isinstance(value, dict):
         return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
     return round(float(value), 3) if isinstance(value, float | Tensor) else value
 
 

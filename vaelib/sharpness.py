@@ -21,7 +21,7 @@ from vaelib.vae import LatentModel
 
 AT_ONCE = 2_000_000  # distances held in memory: 16 MB, which stay in a cache
 
-Features = Float[Tensor, "image feature"]
+Features, Samples = Float[Tensor, "image feature"], Float[Tensor, "sample feature"]
 
 
 def undecided(mean_image: Float[Tensor, "image pixel"]) -> Float[Tensor, " image"]:
@@ -83,7 +83,7 @@ def train_judge(
     images: UInt8[Tensor, "image pixel"],
     labels: Tensor,
     *,
-    epochs: int = 4,
+    epochs: int = 2,
     batch_size: int = 200,
     learning_rate: float = 4e-3,
     generator: Generator,
@@ -128,12 +128,18 @@ class Opinion(NamedTuple):
 
 
 @torch.no_grad()
+def probabilities(
+    judge: Judge, image: Float[Tensor, "image pixel"]
+) -> Float[Tensor, "image class"]:
+    """The probability that the judge gives to each class, for binary images."""
+    return torch.cat([judge(some).softmax(1) for some in image.split(1000)])
+
+
 def opinion(judge: Judge, image: Float[Tensor, "image pixel"]) -> Opinion:
     """The judge's confidence in its classes of binary images, and how these are spread."""
-    logits = torch.cat([judge(some) for some in image.split(1000)])
-    share = logits.argmax(1).bincount().double() / len(logits)
-    confidence = logits.softmax(1).amax(1).double().mean()
-    return Opinion(confidence.item(), torch.special.entr(share).sum().item())
+    found = probabilities(judge, image).double()
+    share = found.argmax(1).bincount().double() / len(found)
+    return Opinion(found.amax(1).mean().item(), torch.special.entr(share).sum().item())
 
 
 @torch.no_grad()
@@ -150,7 +156,7 @@ class Overlap(NamedTuple):
     recall: float
 
 
-def overlap(real: Features, made: Features, *, neighbours: int = 3) -> Overlap:
+def overlap(real: Features, made: Samples, *, neighbours: int = 3) -> Overlap:
     """Precision and recall of samples `made`, by nearest neighbours among features.
 
     Each member of a set has a ball that reaches to its k-th nearest neighbour in the same set, with
@@ -180,7 +186,7 @@ def overlap(real: Features, made: Features, *, neighbours: int = 3) -> Overlap:
     return Overlap(precision, recall)
 
 
-def _radius(points: Tensor, neighbours: int) -> Float[Tensor, " image"]:
+def _radius(points: Features, neighbours: int) -> Float[Tensor, " image"]:
     """The distance from each point to its k-th nearest neighbour, itself not counted."""
     pieces = points.split(max(1, AT_ONCE // len(points)))
     # A point is its own nearest, at distance 0.

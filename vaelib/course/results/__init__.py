@@ -7,7 +7,7 @@ FOLDER = Path(__file__).parent
 
 
 def read(name: str) -> dict | list:
-    """The results called `name`: "objectives", "seeds", "literature" or "compression"."""
+    """The results called `name`: objectives, seeds, literature, compression or sharpness."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
