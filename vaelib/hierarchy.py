@@ -207,7 +207,7 @@ class Kit(NamedTuple):
         return nn.Sequential(*before, *after)
 
     def stage(self, shape: Shape, *, top: bool, grow: bool = False) -> Stage:
-        """A level with latents of this shape. With `grow`, it passes down maps of twice the side."""
+        """A level with latents of this shape; with `grow`, it passes on maps of twice the side."""
         upsample = [nn.Upsample(scale_factor=2)] * grow
         return Stage(
             shape,
