@@ -49,7 +49,7 @@ class Residual(nn.Module):
             nn.Linear(width, width), activation_layer(activation), nn.Linear(width, width)
         )
 
-    def forward(self, hidden: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    def forward(self, hidden: Float[Tensor, "*hidden"]) -> Float[Tensor, "*hidden"]:
         return hidden + self.correction(hidden)
 
 

@@ -13,12 +13,10 @@ from torch import Tensor
 from vaelib.device import reading_waits
 from vaelib.elbo import ElboTerms
 from vaelib.run import Run
+from vaelib.vae import Level
 
 KEEP_EVERY = 100  # steps between two copies of parameters that gave a finite loss
-CAUSES = {
-    "the log-likelihood": "logits or latents that overflow",
-    "the KL": "exp(2 log σ), which overflows once log σ exceeds 44 (in 32 bits)",
-}
+TERMS = "the log-likelihood", "the KL"
 
 
 class NonFiniteError(FloatingPointError):
@@ -62,12 +60,13 @@ class Guard:
                 self._keep()
             return
         self.check_parameters()
-        named = zip(CAUSES, terms, strict=True)
+        named = zip(TERMS, terms, strict=True)
         first = " and ".join(name for name, term in named if not term.isfinite().all())
-        one = noise.reshape(-1, *noise.shape[-2:])[0]
-        sound = self.run.model.terms(image, one).bound.isfinite().all()
-        first = first or "what the objective adds to the loss"
-        self._give_up(self.run.step + 1, first, sound=bool(sound))
+        levels, explained = self.run.model.infer(image, noise.reshape(-1, *noise.shape[-2:])[0])
+        spoilt = _first_spoilt(levels)
+        first = spoilt or first or "what the objective adds to the loss"
+        sound = not spoilt and bool(explained.isfinite().all())
+        self._give_up(self.run.step + 1, first, sound=sound)
 
     def check_epoch(self) -> None:
         """As `check`, of the parameters after the last step and, on an accelerator, the epoch."""
@@ -94,23 +93,34 @@ class Guard:
         when = f"at step {step:,}" + (" or before" if self.waits else "")
         raise NonFiniteError(
             f"the loss is not a finite number in epoch {self.run.epoch}, {when}: {first} "
-            f"went first. Likely causes: {self._cause(first)} The model has its last good "
-            f"parameters, those after step {at:,}. To try again, build a fresh model and change "
-            "what was the cause."
+            f"went first. Likely causes: {self._cause()} The model has its last good parameters, "
+            f"those after step {at:,}. To try again, build a fresh model and change what was the "
+            "cause."
         )
 
-    def _cause(self, first: str) -> str:
-        dtype, rate = next(self.run.model.parameters()).dtype, self.run.settings["learning_rate"]
+    def _cause(self) -> str:
+        dtype, given = next(self.run.model.parameters()).dtype, self.run.settings
         if dtype == torch.float16:
             return f"{dtype}, which overflows at 65,504; train in float32 or bfloat16."
         return (
-            f"{CAUSES.get(first, 'numbers that overflow')}: a learning rate that is too large (it "
-            f"is {rate}; 0.001 is usual), or a network or objective of your own that divides by 0."
+            f"a learning rate that is too large (it is {given['learning_rate']}, with batches of "
+            f"{given['batch_size']}; 0.001 is usual), or a network or objective of your own whose "
+            "numbers overflow or are divided by 0."
         )
 
     def _keep(self) -> None:
         values = self.run.model.state_dict().values()
         self._kept, self._kept_step = [value.detach().clone() for value in values], self.run.step
+
+
+def _first_spoilt(levels: list[Level]) -> str:
+    """The first KL from the top down that is no number, and its q's size; "" if there is none."""
+    for number, level in enumerate(levels, 1):
+        if not level.kl.isfinite().all():
+            name = f"the KL of level {number} of {len(levels)} from the top" if len(levels) > 1 else "the KL"
+            mean, log_std = (value.abs().max() for value in level.posterior)
+            return f"{name} (its q has |μ| up to {mean:.2g} and |log σ| up to {log_std:.2g})"
+    return ""
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Sønderby et al. 2016 ("Ladder variational autoencoders"); Vahdat & Kautz 2020 (
 Child 2021 ("Very deep VAEs").
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -16,8 +17,7 @@ from vaelib.encoder import Bounded, Gaussian, Residual, activation_layer
 from vaelib.initialization import glorot_uniform
 from vaelib.vae import LatentModel
 
-Shape = tuple[int, ...]  # of one image's values: (size,) or (channels, height, width)
-SIDES = (7, 14)  # of a convolutional level's maps
+Shape = tuple[int, ...]  # of what one image has: (size,) or (channels, height, width)
 
 
 class Stage(nn.Module):
@@ -26,8 +26,11 @@ class Stage(nn.Module):
     `hidden` comes from the level above (None at the top), `seen` from the image::
 
         hidden ─┬───────────────────► prior_head ──► μ and log σ of the prior
-                ├─ + seen ─────────► correction ──► Δμ and Δ log σ, which q adds to them
-                └─ + join(latent) ─► down ────────► hidden of the level below
+                ├─ + seen ──────────► correction ──► Δμ and Δ log σ, which q adds to them
+                └─ + join(latent) ──► down ────────► hidden of the level below
+
+    A latent has the given `shape`. At the top, `correction` alone gives q. All log σ and Δ log σ
+    are kept between −4 and 4.
     """
 
     def __init__(
@@ -66,9 +69,9 @@ class Stage(nn.Module):
 class Hierarchy(LatentModel):
     """Levels of latents: a way up from the image, and one `Stage` per level on the way down.
 
-    `dense` and `convolutional` build it. `up` has a module for each level, the lowest level's
-    first, and `shapes` their outputs' shapes. `stages` has the top level's first. `logits` maps
-    the last hidden values to rows of one logit per pixel. Images are rows of `pixels`.
+    `dense` and `convolutional` build it. `stages` has the top level's first, and so has `shapes`,
+    what each gets from the way up. `up` has the modules of that way, from the image on. `logits`
+    makes of the last hidden values a row of one logit per pixel. Images are rows of `pixels`.
     """
 
     def __init__(
@@ -82,11 +85,11 @@ class Hierarchy(LatentModel):
     ) -> None:
         super().__init__()
         self.up, self.stages, self.logits = nn.ModuleList(up), nn.ModuleList(stages), logits
-        self.sizes = tuple(torch.Size(stage.shape).numel() for stage in stages)
-        self.pixels, self._shapes = pixels, [torch.Size(shape) for shape in shapes][::-1]
+        self.sizes = tuple(math.prod(stage.shape) for stage in stages)
+        self.shapes, self.pixels = [*shapes], pixels
 
     def features(self, image: Tensor) -> Tensor:
-        """What the way up makes of images, for all levels in one row, top level first."""
+        """What the way up computes from images for all levels, in one row, top level first."""
         hidden, seen = image, []
         for module in self.up:
             hidden = module(hidden)
@@ -94,22 +97,22 @@ class Hierarchy(LatentModel):
         return torch.cat(seen[::-1], 1)
 
     def descend(self, above: list[Tensor], latent: Tensor) -> list[Tensor]:
-        """The hidden values below each level down to this one."""
+        """The hidden values below each level, down to the level of this latent."""
         return [*above, self.stages[len(above)].below(_last(above), latent)]
 
     def prior(self, above: list[Tensor]) -> Gaussian | None:
-        """What the next stage predicts."""
+        """The prior of the next stage."""
         return self.stages[len(above)].prior(_last(above))
 
-    def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
-        """What the next stage predicts, corrected by its part of the features."""
-        shape, sizes = self._shapes[len(above)], [shape.numel() for shape in self._shapes]
-        seen = image.split(sizes, 1)[len(above)].unflatten(1, shape)
-        return self.stages[len(above)].posterior(_last(above), seen)
+    def posterior(self, features: Tensor, above: list[Tensor]) -> Gaussian:
+        """The q of the next stage, from its part of the features."""
+        level = len(above)
+        seen = features.split([math.prod(shape) for shape in self.shapes], 1)[level]
+        return self.stages[level].posterior(_last(above), seen.unflatten(1, self.shapes[level]))
 
-    def likelihood(self, latents: list[Tensor]) -> Bernoulli:
-        """Bernoulli pixels."""
-        return Bernoulli(self.logits(latents[-1]))
+    def likelihood(self, above: list[Tensor]) -> Bernoulli:
+        """Bernoulli pixels, from the hidden values below the lowest level."""
+        return Bernoulli(self.logits(above[-1]))
 
 
 def _last(above: list[Tensor]) -> Tensor | None:
@@ -142,8 +145,8 @@ def dense(
     level, numbers that are too small, and an unknown activation.
     """
     settings = dict(sizes=[*sizes], width=width, blocks=blocks, activation=activation)
-    _check(blocks, *sizes, width, pixels, levels=len(sizes))
-    kit = Kit(width, blocks, activation, partial(Residual, width, activation), nn.Linear)
+    _check(len(sizes), blocks, *sizes, width, pixels)
+    kit = Kit(nn.Linear, Residual, width, blocks, activation)
     stages = [kit.stage((size,), top=level == 0) for level, size in enumerate(sizes)]
     up = [nn.Sequential(*kit.residuals()) for _ in sizes]
     up[0] = nn.Sequential(nn.Linear(pixels, width), activation_layer(activation), *up[0])
@@ -162,66 +165,67 @@ def convolutional(
     """Levels of latents in maps, top level first, between convolutions with so many channels.
 
     A level is (maps, side), with a side of 7 or 14; sides grow from the top down. Images are
-    784 pixels. Raises ValueError as `dense` does, and for other sides.
+    784 pixels. Raises ValueError as `dense` does, and for other levels.
     """
+    if not all(isinstance(level, Sequence) and len(level) == 2 for level in maps):
+        raise ValueError(f"expected (maps, side) for each level, such as ((4, 7),), got {maps}")
     sides = [side for _, side in maps]
-    if not set(sides) <= set(SIDES) or sides != sorted(sides):
+    if not set(sides) <= {7, 14} or sides != sorted(sides):
         raise ValueError(f"expected sides of 7 or 14, growing from the top down, got {sides}")
-    _check(blocks, *(count for count, _ in maps), channels, levels=len(maps))
-    layer = partial(nn.Conv2d, kernel_size=1)
-    kit = Kit(channels, blocks, activation, partial(ConvResidual, channels, activation), layer)
-    stages, up, below = [], [], [*sides, 14]
-    for level, (count, side) in enumerate(maps):
-        stages.append(kit.stage((count, side, side), top=level == 0, grow=below[level + 1] > side))
-        shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * (below[level + 1] > side)
+    _check(len(maps), blocks, *(count for count, _ in maps), channels)
+    kit = Kit(partial(nn.Conv2d, kernel_size=1), ConvResidual, channels, blocks, activation)
+    stages, up = [], []
+    for (count, side), below in zip(maps, [*sides[1:], 14], strict=True):
+        grow = below > side
+        stages.append(kit.stage((count, side, side), top=not stages, grow=grow))
+        shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * grow
         up.insert(0, nn.Sequential(*shrink, *kit.residuals()))
     first = nn.Conv2d(4, channels, 3, padding=1), activation_layer(activation)
     up[0] = nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.PixelUnshuffle(2), *first, *up[0])
     last = activation_layer(activation), nn.Conv2d(channels, 4, 3, padding=1)
     logits = nn.Sequential(*last, nn.PixelShuffle(2), nn.Flatten())
-    shapes = [(channels, side, side) for side in reversed(sides)]
-    model = Hierarchy(up, shapes, stages, logits, pixels=784)
-    settings = dict(maps=[[*one] for one in maps], channels=channels, blocks=blocks)
+    model = Hierarchy(up, [(channels, s, s) for s in sides], stages, logits, pixels=784)
+    settings = dict(maps=[[*level] for level in maps], channels=channels, blocks=blocks)
     return _started(model, generator, kind="convolutional", activation=activation, **settings)
 
 
 class Kit(NamedTuple):
-    """What the parts of a hierarchy are made of."""
+    """What the parts of a hierarchy are built from: layers and residual blocks of one width."""
 
+    layer: Callable[[int, int], nn.Module]
+    residual: Callable[[int, str], nn.Module]
     width: int
     blocks: int
     activation: str
-    residual: Callable[[], nn.Module]
-    layer: Callable[[int, int], nn.Module]
 
     def residuals(self) -> list[nn.Module]:
-        return [self.residual() for _ in range(self.blocks)]
+        return [self.residual(self.width, self.activation) for _ in range(self.blocks)]
 
     def head(self, size: int, *before: nn.Module) -> nn.Module:
-        """A way to μ and log σ of a level's latents."""
+        """From hidden values to μ and log σ of `size` latents (or maps of them)."""
         after = activation_layer(self.activation), self.layer(self.width, 2 * size)
         return nn.Sequential(*before, *after)
 
     def stage(self, shape: Shape, *, top: bool, grow: bool = False) -> Stage:
-        """A level; with `grow`, what it passes down has twice the side."""
+        """A level with latents of this shape; with `grow`, it passes on maps of twice the side."""
         upsample = [nn.Upsample(scale_factor=2)] * grow
         return Stage(
             shape,
-            None if top else self.head(shape[0]),
-            self.head(shape[0], *(() if top else self.residuals())),
-            self.layer(shape[0], self.width),
-            nn.Sequential(*upsample, *self.residuals()),
+            prior_head=None if top else self.head(shape[0]),
+            correction=self.head(shape[0]) if top else self.head(shape[0], *self.residuals()),
+            join=self.layer(shape[0], self.width),
+            down=nn.Sequential(*upsample, *self.residuals()),
         )
 
 
 BUILDERS = {"dense": dense, "convolutional": convolutional}
 
 
-def _check(blocks: int, *counts: int, levels: int) -> None:
-    if not levels or min(counts) < 1 or blocks < 0:
+def _check(levels: int, blocks: int, *sizes: int) -> None:
+    if not levels or min(sizes) < 1 or blocks < 0:
         raise ValueError(
             "expected at least one level, positive sizes, and 0 blocks or more; got "
-            f"{levels} levels, sizes {counts} and {blocks} blocks"
+            f"{levels} levels, sizes {sizes} and {blocks} blocks"
         )
 
 
