@@ -105,24 +105,25 @@ class Scene:
     All are made from seeds, so that they are the same for every model.
     """
 
-    def __init__(self, count: int = COUNT, judge_file: Path = JUDGE) -> None:
+    seconds: float  # that training the judge took
+
+    def __init__(self) -> None:
         self.train, self.test = data.load("mnist", "train"), data.load("mnist", "test")
         self.binarized = binarized_test_images()
         generator = Generator().manual_seed(0)
-        chosen = torch.randperm(len(self.train.images), generator=generator)[: 2 * count]
+        chosen = torch.randperm(len(self.train.images), generator=generator)[: 2 * COUNT]
         images = dynamic(self.train.images[chosen], generator)
         self.real, self.others = images.chunk(2)
-        self.judge_file, self.seconds = judge_file, None
 
     @cached_property
     def judge(self) -> Judge:
         """The judge of samples: trained once, from seed 0, and kept."""
-        if not self.judge_file.exists():
+        if not JUDGE.exists():
             begin, generator = time.perf_counter(), Generator().manual_seed(0)
             made = train_judge(self.train.images, self.train.labels, generator=generator)
             seconds = f"{time.perf_counter() - begin:.1f}"
-            save_tensors(self.judge_file, made.state_dict(), format="judge", seconds=seconds)
-        weights, about = load_tensors(self.judge_file, "judge")
+            save_tensors(JUDGE, made.state_dict(), format="judge", seconds=seconds)
+        weights, about = load_tensors(JUDGE, "judge")
         judge = Judge()
         judge.load_state_dict(weights)
         self.seconds = float(about["seconds"])
@@ -202,8 +203,8 @@ def bits_per_pixel(model: LatentModel, images: UInt8[Tensor, "image pixel"]) -> 
 
 
 def published(name: str) -> dict | None:
-    """The results of `python -m benchmarks.published`, committed ones first."""
-    for folder in (results.FOLDER / "published", BUILD):
+    """The results of `python -m benchmarks.published`: those beside the checkpoints come first."""
+    for folder in (BUILD, results.FOLDER / "published"):
         if (folder / f"{name}.json").exists():
             return json.loads((folder / f"{name}.json").read_text())
     return None
@@ -275,7 +276,7 @@ def trained(recipe: Recipe, images: UInt8[Tensor, "image pixel"], seed: int) -> 
     return model, clock.read()[1] / 60
 
 
-def fewer(scene: Scene, epochs: int = EPOCHS) -> list[Row]:
+def fewer(scene: Scene) -> list[Row]:
     """Dense against convolutional on few images, for equal epochs and for equal minutes."""
     images, test, rows = scene.train.images[:FEWER], scene.binarized[:FEW], []
 
@@ -288,9 +289,9 @@ def fewer(scene: Scene, epochs: int = EPOCHS) -> list[Row]:
         return rows[-1]
 
     for seed in SEEDS:
-        slow = add("epochs", "convolutional", seed, epochs)
-        quick = add("epochs", "dense", seed, epochs)
-        as_many = max(1, round(epochs * slow["minutes"] / max(quick["minutes"], 1e-3)))
+        slow = add("epochs", "convolutional", seed, EPOCHS)
+        quick = add("epochs", "dense", seed, EPOCHS)
+        as_many = max(1, round(EPOCHS * slow["minutes"] / max(quick["minutes"], 1e-3)))
         add("minutes", "dense", seed, as_many)
         rows.append(slow | {"equal": "minutes"})
     return sorted(rows, key=lambda row: (row["equal"], row["network"], row["seed"]))

@@ -36,7 +36,7 @@ class Overconfident(LatentModel):
     Bernoulli pixels.
     """
 
-    def __init__(self, model: LatentModel, factor: float) -> None:
+    def __init__(self, model: LatentModel, factor: float | int) -> None:
         super().__init__()
         self.model, self.factor = model, factor
         self.sizes, self.pixels = model.sizes, model.pixels

@@ -163,11 +163,11 @@ class TestOverlap:
     @pytest.mark.parametrize("at_once", [7, 100, sharpness.AT_ONCE])
     def test_agrees_with_a_slow_version(self, generator, monkeypatch, neighbours, at_once):
         monkeypatch.setattr(sharpness, "AT_ONCE", at_once)
-        real, made = randn(generator, 30, 3), 0.5 + 0.6 * randn(generator, 23, 3)
+        real, made = randn(generator, 30, 3), 1.5 + randn(generator, 23, 3)
         found = overlap(real, made, neighbours=neighbours)
         assert found.precision == pytest.approx(slow_share(made, real, neighbours))
         assert found.recall == pytest.approx(slow_share(real, made, neighbours))
-        assert 0 < found.precision < 1 or neighbours == 5
+        assert 0 < found.precision < 1
         assert found.precision != found.recall
 
     def test_points_on_a_line_by_hand(self):
