@@ -65,16 +65,17 @@ def test_a_recipe_becomes_the_model_that_it_names(name, pixels):
 @pytest.mark.parametrize("name", RECIPES)
 def test_biases_alone_give_each_pixels_mean_or_that_of_all(name, pixels):
     """With every weight of the last layer 0, whatever the latents are."""
-    bright = torch.cat([pixels, torch.zeros(2, 784).byte()])
-    model = published.build(RECIPES[name], bright, Generator().manual_seed(0))
+    dark = pixels.clone()
+    dark[:40, :500] = 0
+    model = published.build(RECIPES[name], dark, Generator().manual_seed(0))
     last = [part for part in model.modules() if getattr(part, "bias", None) is not None]
     (last,) = (part for part in last if part.bias is published.output_bias(model))
     torch.nn.init.zeros_(last.weight)
     with torch.no_grad():
         found = model.decode(torch.randn(3, model.latent)).mean
-    mean = bright.float().mean(0, keepdim=True) / 255
+    mean = dark.float().mean(0, keepdim=True) / 255
     expected = mean.mean() if RECIPES[name].convolutional else mean
-    torch.testing.assert_close(found, expected.expand(3, 784), atol=0.01, rtol=0)
+    torch.testing.assert_close(found, expected.expand(3, 784), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize(
