@@ -260,8 +260,8 @@ class TestEvidence:
         bound, spread = log_weights.mean(0), log_weights.std(0) / math.sqrt(samples)
         assert (bound + 4 * spread < exactly).all()
         bytes_of = (EVERY_IMAGE * 255).to(torch.uint8)
-        found = estimate(model.float(), bytes_of, protocol="static", samples=2000)
-        torch.testing.assert_close(found.log_evidence.double(), exactly, rtol=0, atol=0.1)
+        found = estimate(model.float(), bytes_of, protocol="static", samples=10_000)
+        torch.testing.assert_close(found.log_evidence.double(), exactly, rtol=0, atol=0.2)
 
     def test_sampled_and_exact_kl_agree_on_average(self, levels, points):
         model = toy(levels)
