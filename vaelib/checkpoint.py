@@ -114,9 +114,9 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
 
 def description_of(model: LatentModel) -> dict[str, object]:
     """What `load` needs to rebuild a model; where that needs code of your own, its classes."""
-    parts, description = {"": model}, None
-    if type(model) is Hierarchy:
-        description = {"hierarchy": getattr(model, "settings", None)}
+    parts, description = {"": model}, {}
+    if type(model) is Hierarchy and model.settings:
+        description = {"hierarchy": model.settings}
     elif type(model) is VAE:
         parts = dict(model.named_children())
         if all(type(part) in NETWORKS.values() for part in parts.values()):

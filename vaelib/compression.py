@@ -161,23 +161,23 @@ class Codec:
         edges, cdf, quantiles, bin_of = self._edges, self._cdf, self._quantiles, self._bin_of
         bins, last, full = [], len(cdf) - 1, 2**POSTERIOR
         widths = self._exp(torch.stack([q.log_std, -q.log_std])).flatten(1).tolist()
-        for mean, std, steps in zip(q.mean.flatten().tolist(), *widths, strict=True):
 
-            def below(end, mean=mean, steps=steps):
-                if end in (0, BINS):
-                    return full if end else 0
-                place = ((edges[end - 1] - mean) * steps + 8) * GRID
-                return end + cdf[int(place) if 0 < place < last else 0 if place <= 0 else last]
+        def below(end):
+            if end in (0, BINS):
+                return full if end else 0
+            place = ((edges[end - 1] - mean) * steps + 8) * GRID
+            return end + cdf[int(place) if 0 < place < last else 0 if place <= 0 else last]
 
-            def find(slot, mean=mean, std=std, below=below):
-                guess = (mean + std * quantiles[slot >> POSTERIOR - 12] + 8) * 64
-                found = bin_of[int(max(0, min(1024, guess)))]
-                start, end = below(found), below(found + 1)
-                while slot < start:
-                    found, start, end = found - 1, below(found - 1), start
-                while slot >= end:
-                    found, start, end = found + 1, end, below(found + 2)
-                return found, start, end - start
+        def find(slot):  # for the latent whose turn it is below
+            guess = (mean + std * quantiles[slot >> POSTERIOR - 12] + 8) * 64
+            found = bin_of[int(max(0, min(1024, guess)))]
+            start, end = below(found), below(found + 1)
+            while slot < start:
+                found, start, end = found - 1, below(found - 1), start
+            while slot >= end:
+                found, start, end = found + 1, end, below(found + 2)
+            return found, start, end - start
 
+        for mean, std, steps in zip(q.mean.flatten().tolist(), *widths, strict=True):  # noqa: B007
             bins.append(stack.pop(find, POSTERIOR))
         return torch.tensor(bins).view(q.mean.shape)

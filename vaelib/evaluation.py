@@ -1,7 +1,7 @@
 """How good a trained model is: its ELBO, log p(x) itself, and where its nats go."""
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -32,12 +32,12 @@ def evaluate(
 ) -> ElboTerms:
     """The ELBO's terms for each image of a data set, from one latent sample each, in nats.
 
-    Computed where the model is. Without a `generator` the noise is that of seed 0, so that two
-    models with the same latent size get the same noise (given the same batch size and protocol).
-    Weights that are narrower than float32 are evaluated in float32, and autocast has no effect.
-    Raises what `checked_rows` raises.
+    Computed where the model is, and in float32 if its weights are narrower. Without a `generator`
+    the noise is that of seed 0, so that two models with the same latent size get the same noise
+    (given the same batch size and protocol). Raises what `checked_rows` raises.
     """
-    return ElboTerms(*_measured(model.terms, model, images, protocol, batch_size, generator))
+    rates, log_likelihood = _levels(model, images, protocol, batch_size, generator)
+    return ElboTerms(log_likelihood, rates.sum(0))
 
 
 def mean_terms(model: LatentModel, images: Images, **settings: object) -> ElboTerms:
@@ -45,25 +45,12 @@ def mean_terms(model: LatentModel, images: Images, **settings: object) -> ElboTe
     return ElboTerms(*(term.mean() for term in evaluate(model, images, **settings)))
 
 
-@torch.no_grad()
-def level_rates(
-    model: LatentModel,
-    images: Images,
-    *,
-    protocol: str | Protocol = "threshold",
-    batch_size: int = 1000,
-    generator: Generator | None = None,
-) -> Float[Tensor, " level"]:
+def level_rates(model: LatentModel, images: Images, **settings: object) -> Float[Tensor, " level"]:
     """The KL of each level averaged over the images of a data set, in nats, top level first.
 
     As `evaluate`; they add up to the KL of `mean_terms`. A level of about 0 nats carries nothing.
     """
-
-    def rates(image: Tensor, noise: Tensor) -> list[Tensor]:
-        return [level.kl for level in model.infer(image, noise)[0]]
-
-    found = _measured(rates, model, images, protocol, batch_size, generator)
-    return torch.stack(found).mean(1)
+    return _levels(model, images, **settings)[0].mean(1)
 
 
 class Estimate(NamedTuple):
@@ -87,20 +74,15 @@ def estimate(
     """ELBO and estimate of log p(x) of each image, from the same `samples` latents each.
 
     The estimate is the log of the mean of importance weights p(x, z) / q(z|x): in expectation a
-    lower bound of log p(x) and at least the ELBO. It rises with the number of samples, and
-    approaches log p(x) (Burda, Grosse & Salakhutdinov 2016, theorem 1). Computed where the
-    model is, in memory that does not grow with `samples`. Without a `generator` all noise is that
-    of seed 0. All pixels are drawn before any latent, so one seed gives the same binary images to
-    every model and number of samples. Raises ValueError for fewer than one sample, and what
-    `checked_rows` raises.
+    lower bound of log p(x), which rises with the number of samples from the ELBO towards log p(x)
+    (Burda, Grosse & Salakhutdinov 2016, theorem 1). Without a `generator` all noise is that of
+    seed 0. All pixels are drawn before any latent, so one seed gives the same binary images to
+    every model and number of samples. Raises ValueError for no sample, and as `checked_rows`.
     """
-    rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
     samples, bounds, evidences = _count(samples, "sample"), [], []
-    with measuring(model):
-        like = next(model.parameters())
-        generator = generator_on(like.device, _seeded(generator))
-        pieces = rows.to(like.device).split(max(1, min(100, WEIGHTS_AT_ONCE // samples)))
-        for image in [binarize(some, generator).to(like.dtype) for some in pieces]:
+    with _binary(model, images, protocol, generator) as (rows, binarize, generator):
+        pieces = rows.split(max(1, min(100, WEIGHTS_AT_ONCE // samples)))
+        for image in [*map(binarize, pieces)]:
             weights = draw_log_weights(model, image, samples=samples, generator=generator)
             bounds.append(weights.mean(0))
             evidences.append(log_mean_exp(weights))
@@ -121,7 +103,7 @@ def draw_log_weights(
 
     Their mean over samples is the ELBO of that q, their `log_mean_exp` the importance-weighted
     bound. `posterior` is that of the top level. Raises ValueError for images that the likelihood
-    rejects, a posterior without one Gaussian per image, and fewer than one sample.
+    rejects, a posterior for another number of images, and no sample.
     """
     samples, image = _count(samples, "sample"), in_float32(image)
     generator = generator_on(image.device, generator)
@@ -165,8 +147,7 @@ class Guided(LatentModel):
 def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Tensor, " batch"]:
     """The importance-weighted bound of `count` samples, averaged over disjoint groups of them.
 
-    Groups share no sample, so the average has the expectation of one group, and less variance.
-    Raises ValueError unless the samples make whole groups.
+    It has the expectation of one group. Raises ValueError unless the samples make whole groups.
     """
     if not 1 <= count <= len(log_weights) or len(log_weights) % count:
         raise ValueError(f"{len(log_weights)} samples do not make whole groups of {count}")
@@ -196,10 +177,9 @@ def fit_posterior(
 ) -> Gaussian:
     """The Gaussian of each image that Adam finds by maximising the ELBO in its own μ and log σ.
 
-    Begins at `start` and takes `steps`, each on `samples` new latents, while the learning rate
-    falls to a hundredth. The gain is the amortization gap (Cremer, Li & Duvenaud 2018, section
-    3.2), up to the error that the steps leave. Raises ValueError as `draw_log_weights` does, and
-    for fewer than one step.
+    Each of the `steps` from `start` on has `samples` new latents; the learning rate falls to a
+    hundredth. The gain is the amortization gap (Cremer, Li & Duvenaud 2018, section 3.2), up to
+    what the steps leave. Raises ValueError as `draw_log_weights` does, and for no step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
     _some_likelihood(model).check(image := in_float32(image).clone())
@@ -208,11 +188,9 @@ def fit_posterior(
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
     with measuring(model):
-        guided, shape = (
-            Guided(model, image, Gaussian(mean, log_std)),
-            (samples, len(image), model.latent),
-        )
+        guided = Guided(model, image, Gaussian(mean, log_std))
         for _ in range(steps):
+            shape = samples, len(image), model.latent
             terms = guided.terms(image, standard_normal(*shape, like=mean, generator=generator))
             loss = (terms.kl - terms.log_likelihood.mean(0)).sum()
             mean.grad, log_std.grad = torch.autograd.grad(loss, (mean, log_std))
@@ -224,10 +202,9 @@ def fit_posterior(
 def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -> Tensor:
     """The images as rows of bytes, once it is clear that model and protocol can work on them.
 
-    Raises TypeError for what `rows_of` does not take, and if the protocol returns anything but a
-    tensor of the images' shape; ValueError for another size, an unknown protocol, bytes that end
-    far below 255, and pixels that the likelihood refuses. A protocol of your own is tried on every
-    image first, with noise of its own.
+    A protocol of your own is tried on every image. Raises TypeError for what `rows_of` does not
+    take and for a protocol that returns another shape; ValueError for another size, an unknown
+    protocol, bytes that end far below 255, and pixels that the likelihood refuses.
     """
     if not hasattr(model, "pixels"):
         raise TypeError(f"expected a model such as vaelib.vae.dense() gives, got {model!r:.60}")
@@ -277,36 +254,43 @@ def measuring(model: LatentModel) -> Iterator[None]:
         yield
 
 
-def _measured(
-    measure: Callable[[Tensor, Tensor], Sequence[Tensor]],
+@torch.no_grad()
+def _levels(
     model: LatentModel,
     images: Images,
-    protocol: str | Protocol,
-    batch_size: int,
-    generator: Generator | None,
-) -> list[Tensor]:
-    """What `measure` gives for binary images and the noise of their latents, batch by batch."""
-    rows, binarize = checked_rows(model, images, protocol), protocol_named(protocol)
-    batch_size, parts = _count(batch_size, "image"), []
+    protocol: str | Protocol = "threshold",
+    batch_size: int = 1000,
+    generator: Generator | None = None,
+) -> tuple[Float[Tensor, "level image"], Float[Tensor, " image"]]:
+    """What `evaluate` adds up: each level's KL, and log p(x|z)."""
+    rates, log_likelihood, batch_size = [], [], _count(batch_size, "image")
+    with _binary(model, images, protocol, generator) as (rows, binarize, generator):
+        for image in map(binarize, rows.split(batch_size)):
+            noise = standard_normal(len(image), model.latent, like=image, generator=generator)
+            levels, explained = model.infer(image, noise)
+            rates.append(torch.stack([level.kl for level in levels]))
+            log_likelihood.append(explained)
+    return torch.cat(rates, 1), torch.cat(log_likelihood)
+
+
+@contextmanager
+def _binary(
+    model: LatentModel, images: Images, protocol: str | Protocol, generator: Generator | None
+) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor], Generator]]:
+    """Rows where the model is, what binarizes them, and a generator; the model is `measuring`."""
+    rows, like = checked_rows(model, images, protocol), next(model.parameters())
+    generator = checked_generator(generator) or Generator().manual_seed(0)
+    generator, dtype = generator_on(like.device, generator), in_float32(like).dtype
     keep_freed_memory()
     with measuring(model):
-        like = next(model.parameters())
-        generator = generator_on(like.device, _seeded(generator))
-        for pixels in rows.to(like.device).split(batch_size):
-            image = binarize(pixels, generator).to(like.dtype)
-            noise = standard_normal(len(pixels), model.latent, like=like, generator=generator)
-            parts.append(measure(image, noise))
-    return [torch.cat(values) for values in zip(*parts, strict=True)]
+        named = protocol_named(protocol)
+        yield rows.to(like.device), lambda some: named(some, generator).to(dtype), generator
 
 
 @torch.no_grad()
 def _some_likelihood(model: LatentModel) -> Likelihood:
     with measuring(model):
         return model.decode(torch.zeros(1, model.latent).to(next(model.parameters())))
-
-
-def _seeded(generator: Generator | None) -> Generator:
-    return checked_generator(generator) or Generator().manual_seed(0)
 
 
 def _count(number: int, what: str) -> int:

@@ -117,9 +117,9 @@ def _first_spoilt(levels: list[Level]) -> str:
     """The first KL from the top down that is no number, and its q's size; "" if there is none."""
     for number, level in enumerate(levels, 1):
         if not level.kl.isfinite().all():
-            name = f"the KL of level {number} of {len(levels)} from the top" if len(levels) > 1 else "the KL"
+            place = f" of level {number} of {len(levels)} from the top" * (len(levels) > 1)
             mean, log_std = (value.abs().max() for value in level.posterior)
-            return f"{name} (its q has |μ| up to {mean:.2g} and |log σ| up to {log_std:.2g})"
+            return f"the KL{place} (its q has |μ| up to {mean:.2g} and |log σ| up to {log_std:.2g})"
     return ""
 
 

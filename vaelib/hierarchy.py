@@ -5,7 +5,7 @@ Child 2021 ("Very deep VAEs").
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -73,6 +73,8 @@ class Hierarchy(LatentModel):
     what each gets from the way up. `up` has the modules of that way, from the image on. `logits`
     makes of the last hidden values a row of one logit per pixel. Images are rows of `pixels`.
     """
+
+    settings: Mapping[str, object] = {}  # with which a builder of this module builds it again
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class FreeBits:
     in the place of groups. Raises ValueError for a negative number of nats.
     """
 
-    nats: float
+    nats: Number
 
     def __post_init__(self) -> None:
         if not self.nats >= 0:

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from vaelib import checkpoint, data, evaluation
 from vaelib.binarization import freeze, threshold
 from vaelib.latent import active_units
+from vaelib.vae import LatentModel
 
 SAMPLES = 5000
 BINARIZATION_SEED = 20160501
@@ -48,11 +49,9 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
 
     `error` is the standard error over images: how far another test set of this size would lie.
     """
-    vae = checkpoint.load(path)
-    found = evaluation.estimate(vae, images, protocol="static", samples=samples)
-    with torch.no_grad():
-        mean = torch.cat([vae.encoder(threshold(some)).mean for some in images.split(1000)])
-    active = active_units(mean).sum().item()
+    model = checkpoint.load(path)
+    found = evaluation.estimate(model, images, protocol="static", samples=samples)
+    active = active_units_of(model, images)
     return {
         "protocol": "dynamic, one fixed draw",
         "images": len(images),
@@ -60,8 +59,22 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
         "negative_log_likelihood": -found.log_evidence.mean().item(),
         "negative_elbo": -found.elbo.mean().item(),
         "error": found.log_evidence.std().item() / math.sqrt(len(images)),
-        "active_units": active,
+        "active_units": sum(active),
+        "active_units_of_levels": active,
     }
+
+
+@torch.no_grad()
+def active_units_of(model: LatentModel, images: UInt8[Tensor, "image pixel"]) -> list[int]:
+    """How many units of each level are active, top level first.
+
+    The mean of a level's q is taken where each level above it has its mean for its latents.
+    """
+    means = []
+    for some in images.split(1000):
+        levels, _ = model.infer(threshold(some), torch.zeros(len(some), model.latent))
+        means.append([level.posterior.mean for level in levels])
+    return [active_units(torch.cat(level)).sum().item() for level in zip(*means, strict=True)]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from vaelib import vae
+from vaelib import hierarchy, vae
 from vaelib.course.blog_post import Penalised
 from vaelib.decoder import log_likelihood
 from vaelib.elbo import elbo, kl, log_mean_exp, log_ratio
 from vaelib.encoder import Gaussian, reparameterize
-from vaelib.evaluation import mean_terms
-from vaelib.objectives import ImportanceWeighted, Weighted, path_derivative
+from vaelib.evaluation import level_rates, mean_terms
+from vaelib.objectives import FreeBits, ImportanceWeighted, Weighted, path_derivative
 from vaelib.schedule import Progress, WarmUp
 from vaelib.training import train
 
@@ -77,6 +77,81 @@ class TestWarmUp:
     def test_is_not_called_without_a_run(self, model, image):
         with pytest.raises(ValueError, match="this β is a schedule"):
             Weighted(WarmUp(100))(model, image, noise_of(6, 3))
+
+
+class TestFreeBits:
+    @pytest.fixture
+    def two_levels(self, generator):
+        """A level whose KL is ½·2² = 2 nats for every image, over one of 4·½·0.1² = 0.02 nats."""
+        model = hierarchy.dense(sizes=(2, 4), width=8, pixels=30, generator=generator).double()
+        for stage, mean in zip(model.stages, ([2.0, 0.0], [0.1] * 4), strict=True):
+            bias = stage.correction[-1].bias
+            bias.data[: len(mean)] = torch.tensor(mean, dtype=torch.float64)
+        return model
+
+    @staticmethod
+    def of_terms(model, terms):
+        """The gradient of terms' mean, 0 for a parameter that has no part in it."""
+        settings = dict(retain_graph=True, allow_unused=True, materialize_grads=True)
+        found = torch.autograd.grad(terms.mean(), [*model.parameters()], **settings)
+        return torch.cat([g.flatten() for g in found])
+
+    @pytest.mark.parametrize(
+        ("nats", "expected", "gradients"),
+        [(0, 2.02, (1, 1)), (0.01, 2.02, (1, 1)), (0.5, 2.5, (1, 0)), (3, 6.0, (0, 0))],
+    )
+    def test_by_hand(self, two_levels, image, nats, expected, gradients):
+        """A level below counts as `nats`, without a gradient; one above as its KL."""
+        noise = noise_of(6, 6)
+        terms = FreeBits(nats)(two_levels, image, noise)
+        torch.testing.assert_close(terms.kl, torch.full((6,), expected).double())
+        levels, log_likelihood = two_levels.infer(image, noise)
+        torch.testing.assert_close(terms.log_likelihood, log_likelihood)
+        rates = (kl(q, prior) for q, prior, _ in levels)
+        kept = [self.of_terms(two_levels, rate) for rate in rates]
+        kept = kept[0] * gradients[0] + kept[1] * gradients[1]
+        found = self.of_terms(two_levels, terms.kl)
+        torch.testing.assert_close(found, kept)
+        assert (found.abs().max() > 0.1) == any(gradients)
+
+    def test_it_is_the_mean_over_the_batch_that_counts(self, model, image):
+        """Images above and below the average alike are raised by what the average lacks."""
+        noise = noise_of(6, 3)
+        plain = elbo(model, image, noise).kl
+        assert plain.std() > 0.01
+        raised = FreeBits(plain.mean().item() + 0.5)(model, image, noise).kl
+        torch.testing.assert_close(raised, plain + 0.5)
+
+    def test_at_0_it_is_the_elbo(self, model, two_levels, image):
+        for each in (model, two_levels):
+            noise = noise_of(6, each.latent)
+            for a, b in zip(FreeBits(0)(each, image, noise), elbo(each, image, noise), strict=True):
+                assert torch.equal(a, b)
+            assert torch.equal(
+                gradient(each, FreeBits(0), image, noise), gradient(each, elbo, image, noise)
+            )
+
+    def test_it_keeps_a_level_from_saying_nothing(self, digits):
+        rates = []
+        for objective in (Weighted(20.0), Weighted(20.0, FreeBits(2.0))):
+            generator = torch.Generator().manual_seed(0)
+            model = hierarchy.dense(sizes=(2, 4), width=20, generator=generator)
+            settings = dict(epochs=4, batch_size=20, learning_rate=5e-3, objective=objective)
+            train(model, digits[:600], generator=generator, **settings)
+            rates.append(level_rates(model, digits[:600]))
+        assert rates[0].min() < 0.1
+        assert rates[1].min() > 0.5
+
+    def test_it_is_named_when_a_run_is_resumed(self, pixels):
+        model, generator = vae.dense(hidden=5), torch.Generator()
+        history = train(model, pixels, epochs=1, objective=FreeBits(0.5), generator=generator)
+        with pytest.raises(ValueError, match=r"objective was FreeBits\(0.5\), now FreeBits\(1\)"):
+            train(model, pixels, epochs=2, objective=FreeBits(1.0), resume=history)
+
+    def test_negative_nats_are_refused(self):
+        for wrong in (-0.1, math.nan):
+            with pytest.raises(ValueError, match="expected at least 0 nats for each level"):
+                FreeBits(wrong)
 
 
 class TestPathDerivative:

@@ -15,13 +15,14 @@ from benchmarks.published import judge as judging
 from benchmarks.published import reproduce as published
 from benchmarks.published import tuning
 from benchmarks.published.recipes import RECIPES
-from vaelib import binarization, checkpoint, data, vae
-from vaelib.binarization import freeze
+from vaelib import binarization, checkpoint, data, hierarchy, vae
+from vaelib.binarization import freeze, threshold
 from vaelib.course import results
 from vaelib.data import loading
 from vaelib.elbo import elbo
 from vaelib.evaluation import estimate
 from vaelib.hierarchy import Hierarchy
+from vaelib.latent import active_units
 from vaelib.objectives import Weighted
 from vaelib.schedule import WarmUp
 
@@ -145,6 +146,20 @@ class TestJudge:
         assert found["negative_elbo"] == -expected.elbo.mean().item()
         assert (found["images"], found["samples"]) == (60, 50)
         assert found["negative_log_likelihood"] < found["negative_elbo"]
+        assert found["active_units"] == active_units(model.encoder(threshold(images)).mean).sum()
+
+    def test_counts_the_active_units_of_each_level(self, pixels, tmp_path):
+        """By hand: the lower q has one latent of the image's, one of the upper mean's, one of 0."""
+        model = hierarchy.dense(sizes=(2, 3), width=4, blocks=0, generator=Generator())
+        top, low = (stage.correction[-1].weight for stage in model.stages)
+        with torch.no_grad():
+            top[0], low[0] = 1.0, 1.0
+            model.stages[1].prior_head[-1].weight[1] = 1.0
+        path = checkpoint.save(model, tmp_path / "model.safetensors")
+        images = freeze(pixels, Generator().manual_seed(1))
+        found = judging.judge(str(path), images, samples=5)
+        assert found["active_units_of_levels"] == [1, 2]
+        assert found["active_units"] == 3
 
     def test_refuses_other_images_than_all_were_judged_by(self, monkeypatch, pixels):
         other = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
