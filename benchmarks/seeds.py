@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.published.reproduce import write
+from benchmarks.published.reproduce import rounded, write
 from benchmarks.timing import facts
 from vaelib import data, evaluation
 from vaelib.binarization import threshold
@@ -69,15 +69,6 @@ def measure(train: Tensor, test: Tensor, seed: int) -> dict:
     """One seed's row, for rows of bytes to train and to test on."""
     row = {"seed": seed} | compare_bounds(train, test, seed)
     return row | compare_warm_up(train, test, seed)
-
-
-def rounded(value: object) -> object:
-    """Numbers with three digits behind the point, wherever in a row they stand."""
-    if isinstance(value, dict):
-        return {name: rounded(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [rounded(part) for part in value]
-    return round(float(value), 3) if isinstance(value, float | Tensor) else value
 
 
 def main(names: list[str]) -> None:

@@ -3,9 +3,10 @@
 Reads the checkpoints that `python -m benchmarks.published NAME` left in build/published, with the
 results of that name, and writes sharpness.json, from which the notebook on hierarchies prints.
 A run that is in the file already, with the same checkpoint, is not measured again; the file is
-written after each. A run takes about two minutes, and about as long again for the codec of a
-row's first seed. Besides the names of results there are "reference", "overconfident" (about five
-minutes) and "fewer" (about ten). Without --names, all are measured whose checkpoints exist.
+written after each. In minutes of processor time, a run takes about one, and up to one more for the
+codec on a row's first seed; besides the names of results there are "reference" (one, with the
+training of the judge), "overconfident" (two) and "fewer" (about ten). Without --names, all are
+measured whose checkpoints exist.
 
 The form of the file, with `look` for {"confidence", "classes", "precision", "recall"}::
 
@@ -36,7 +37,8 @@ The form of the file, with `look` for {"confidence", "classes", "precision", "re
 - **Reconstructions** are those of all 10,000 test images. **Aggregate**: the top level's latents
   come from q(z|x) of the 10,000 other training images, and those below from their priors. So the
   top level's prior does not matter.
-- **Overconfident**: logits times a factor; nats on 1,000 test images with 1,000 samples.
+- **Overconfident**: logits times a factor; nats on the first 1,000 test images with 1,000 samples.
+  The encoder stays as it was, so the estimate of log p(x) lies further below it than usual.
 - **Fewer**: one-layer and conv-one-layer trained on 2,000 images; nats on the first 1,000 test
   images with 200 samples. The convolutional runs stand in both comparisons.
 """
@@ -56,8 +58,7 @@ from torch import Generator, Tensor
 
 from benchmarks.published.judge import binarized_test_images
 from benchmarks.published.recipes import RECIPES, Recipe
-from benchmarks.published.reproduce import BUILD, Clock, build, fit_model, write
-from benchmarks.seeds import rounded
+from benchmarks.published.reproduce import BUILD, Clock, build, fit_model, rounded, write
 from benchmarks.timing import facts
 from vaelib import archive, checkpoint, data
 from vaelib.binarization import dynamic, threshold

@@ -1,8 +1,8 @@
 """Evaluate one checkpoint as the literature does: `python -m benchmarks.published.judge FILE`.
 
 Sees the file and the test images, nothing else of the run that made it. Prints JSON: −log p(x)
-by 5,000 importance samples and −ELBO in nats per image, over all 10,000 test images under one
-fixed draw of the dynamic binarization.
+by 5,000 importance samples, −ELBO and the KL of each level in nats per image, over all 10,000 test
+images under one fixed draw of the dynamic binarization.
 """
 
 import hashlib
@@ -51,6 +51,7 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
     """
     model = checkpoint.load(path)
     found = evaluation.estimate(model, images, protocol="static", samples=samples)
+    levels = evaluation.level_rates(model, images, protocol="static")
     active = active_units_of(model, images)
     return {
         "protocol": "dynamic, one fixed draw",
@@ -59,6 +60,7 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
         "negative_log_likelihood": -found.log_evidence.mean().item(),
         "negative_elbo": -found.elbo.mean().item(),
         "error": found.log_evidence.std().item() / math.sqrt(len(images)),
+        "levels": levels.tolist(),
         "active_units": sum(active),
         "active_units_of_levels": active,
     }

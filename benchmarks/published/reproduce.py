@@ -191,10 +191,16 @@ def judged(run: dict) -> dict:
         path.unlink()
     row = {name: run[name] for name in ("seed", "epochs", "minutes", "cpu_minutes")}
     row |= json.loads(done.stdout)
-    row = {
-        key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
-    }
-    return row | {"curve": curve}
+    return rounded(row, digits=4) | {"curve": curve}
+
+
+def rounded(value: object, digits: int = 3) -> object:
+    """Numbers with so many digits behind the point, wherever in a row they stand."""
+    if isinstance(value, dict):
+        return {name: rounded(part, digits) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part, digits) for part in value]
+    return round(float(value), digits) if isinstance(value, float | Tensor) else value
 
 
 def summary(rows: list[dict]) -> dict:

@@ -19,7 +19,7 @@ from vaelib import binarization, checkpoint, data, hierarchy, vae
 from vaelib.binarization import freeze, threshold
 from vaelib.course import results
 from vaelib.data import loading
-from vaelib.elbo import elbo
+from vaelib.elbo import elbo, kl
 from vaelib.evaluation import estimate
 from vaelib.hierarchy import Hierarchy
 from vaelib.latent import active_units
@@ -146,7 +146,9 @@ class TestJudge:
         assert found["negative_elbo"] == -expected.elbo.mean().item()
         assert (found["images"], found["samples"]) == (60, 50)
         assert found["negative_log_likelihood"] < found["negative_elbo"]
-        assert found["active_units"] == active_units(model.encoder(threshold(images)).mean).sum()
+        q = model.encoder(threshold(images))
+        assert found["active_units"] == active_units(q.mean).sum()
+        assert found["levels"] == [pytest.approx(kl(q).mean().item(), rel=1e-5)]
 
     def test_counts_the_active_units_of_each_level(self, pixels, tmp_path):
         """By hand: the lower q has one latent of the image's, one of the upper mean's, one of 0."""
