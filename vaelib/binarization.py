@@ -1,9 +1,7 @@
 """From grey bytes to pixels that are 0 or 1, the two outcomes that a Bernoulli pixel has.
 
-The three protocols are functions of bytes and a random generator. Likelihoods under different
-ones must not be compared. `threshold`: 1 where the byte exceeds half of 255; `dynamic`: 1 with
-probability byte / 255, drawn again at each use; `static`: those draws made once and kept. For a
-likelihood of grey pixels, `intensity` takes their place.
+The three protocols, `threshold`, `dynamic` and `static`, are functions of bytes and a random
+generator. Likelihoods under different ones must not be compared.
 """
 
 import math
@@ -21,16 +19,15 @@ Protocol = Callable[[Tensor, Generator | None], Tensor]
 
 
 def intensity(pixels: Bytes, generator: Generator | None = None) -> Floats:
-    """Grey level of each pixel from 0 (background) to 1 (ink): byte / 255; draws nothing."""
+    """Grey level of each pixel from 0 to 1, byte / 255, for a likelihood of grey pixels."""
     _check_bytes(pixels)
     return pixels.float() / 255
 
 
 def bernoulli(probability: Floats, noise: Floats) -> Floats:
-    """1 with the given probability, else 0, as decided by `noise` ~ Uniform[0, 1).
+    """1 where `noise` ~ Uniform[0, 1) lies below the given probability, else 0.
 
-    A pixel is 1 where its noise lies below its probability. Raises TypeError unless probabilities
-    are floats, ValueError outside [0, 1].
+    Raises TypeError unless probabilities are floats, ValueError outside [0, 1].
     """
     if not probability.is_floating_point():
         raise TypeError(
@@ -56,10 +53,9 @@ def threshold(pixels: Bytes, generator: Generator | None = None) -> Floats:
 
 
 def dynamic(pixels: Bytes, generator: Generator | None = None) -> Floats:
-    """The dynamic protocol: each pixel is 1 with probability byte / 255, exactly.
+    """The dynamic protocol: each pixel is 1 with probability byte / 255, drawn again at each use.
 
-    As `bernoulli(intensity(pixels), noise)`, with noise made of bytes. Burda, Grosse &
-    Salakhutdinov 2016 (IWAE), section 5.
+    As `bernoulli(intensity(pixels), noise)`, with noise made of bytes (IWAE paper, section 5).
     """
     _check_bytes(pixels)
     noise = byte_noise(pixels.shape, generator, pixels.device)
@@ -71,8 +67,7 @@ def byte_noise(
 ) -> UInt8[Tensor, "..."]:
     """Bytes from 0 to 254, all equally likely: one lies below `pixel` with chance pixel / 255.
 
-    On a CPU eight are cut from each random word, and words with a 255 in them left out: less
-    work than `torch.randint`, which draws a word for each byte.
+    On a CPU, `torch.randint` would draw a word for each; here each word makes eight.
     """
     checked_generator(generator)
     if torch.device(device).type != "cpu":
@@ -90,8 +85,8 @@ def byte_noise(
 def freeze(pixels: Bytes, generator: Generator | None = None) -> Bytes:
     """Draw each pixel once, as `dynamic` does, and return bytes that are 0 or 255.
 
-    The result is a data set for the static protocol. Papers that say "static" use one published
-    sample (Larochelle & Murray 2011), not this one. Raises what `check_ink` raises.
+    Papers that say "static" use one published sample (Larochelle & Murray 2011), not this one.
+    Raises what `check_ink` raises.
     """
     _check_bytes(pixels)
     check_ink(pixels)
@@ -99,10 +94,7 @@ def freeze(pixels: Bytes, generator: Generator | None = None) -> Bytes:
 
 
 def static(pixels: Bytes, generator: Generator | None = None) -> Floats:
-    """The static protocol on bytes that `freeze` made: 0 stays 0, 255 becomes 1; draws nothing.
-
-    Raises ValueError for any other byte.
-    """
+    """The static protocol: bytes 0 and 255, of `freeze`, become 0 and 1; ValueError for others."""
     _check_bytes(pixels)
     grey = (pixels > 0) & (pixels < 255)
     if grey.any():

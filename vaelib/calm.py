@@ -1,8 +1,8 @@
 """Calm beside other work: threads that wait without spinning, and no more of them than cores.
 
 PyTorch's threads wait for each other by spinning, for some milliseconds. While another program
-needs the core on which they spin, an epoch takes ten times as long. So `import vaelib` sets how
-long they may spin. OpenMP reads that when torch is imported, so import vaelib before torch.
+needs their core, an epoch takes ten times as long. So `import vaelib` sets how long they may spin.
+OpenMP reads that when torch is imported, so import vaelib before torch.
 """
 
 from __future__ import annotations  # the doctor must run on a Python that is too old
@@ -30,11 +30,7 @@ def cores() -> int:
 
 
 def quota(root: Path = Path("/")) -> float:
-    """The CPU time that Linux allows this process's control groups, in cores; else infinity.
-
-    A group's own limit counts, and those of the groups around it, in version 1 and 2. What cannot
-    be read is no limit.
-    """
+    """The CPU time that Linux allows this process's control groups, in cores; else infinity."""
     try:
         return min(_limits(root), default=math.inf)
     except (OSError, ValueError, ZeroDivisionError):

@@ -41,9 +41,8 @@ def save(
 ) -> Path:
     """Write `model`, and the `tensors` and `settings` of a run, to `path`; return the path.
 
-    The file appears whole or not at all, whatever happens meanwhile. A model with code of your
-    own is saved without it: to `load` it, build it first. Raises the operating system's error if
-    the disk fails.
+    The file appears whole or not at all. A model with code of your own is saved without it: to
+    `load` it, build it first. Raises the operating system's error if the disk fails.
     """
     description = description_of(model) | {"trained_steps": model.trained_steps}
     texts = {"model": json.dumps(description), "settings": json.dumps(dict(settings or {}))}
@@ -56,8 +55,7 @@ def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
     """Rebuild the model that `save` wrote to `path`, on the CPU. Nothing is unpickled.
 
     For a model with code of your own, give a fresh `model` of the same architecture, which is
-    filled and returned. Raises `CheckpointError` if the file is missing, damaged or no such
-    checkpoint, or has weights whose names or shapes do not fit; it says which.
+    filled and returned. Raises `CheckpointError`, which says what is wrong with the file.
     """
     found = read_checkpoint(path)
     if model is None and "own" in found.model:

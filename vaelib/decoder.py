@@ -20,10 +20,8 @@ def log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """log p(x|z) of each binary image in nats, summed over its pixels.
 
-    A pixel is 1 with probability sigmoid(logit), independently given the latent. Computed from
-    the logit, log p = x·l − log(1 + exp(l)), which neither overflows nor needs an epsilon.
-    Kingma & Welling 2014, appendix C.1. Raises ValueError where shapes differ and for pixels
-    outside [0, 1].
+    A pixel is 1 with probability sigmoid(logit), independently given the latent. Computed as
+    log p = x·l − log(1 + exp(l)), which does not overflow. Kingma & Welling 2014, appendix C.1.
     """
     check_alike("images and logits", image, logits)
     if image.numel() and not reading_waits(image.device):  # to read would be to wait there
@@ -83,10 +81,7 @@ class Bernoulli(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """p(x|z) by dense layers, from a latent to one logit per pixel.
-
-    The defaults are the blog post's, the settings those of `Encoder`.
-    """
+    """p(x|z) by `hidden_layers`, to one logit per pixel; by default the blog post's."""
 
     def __init__(
         self,
@@ -114,10 +109,7 @@ class Decoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """p(x|z) by growing back: 7 × 7 to 14 × 14 to 28 × 28, each doubling then a convolution.
-
-    The mirror of `ConvEncoder`. Same inputs and outputs as `Decoder`.
-    """
+    """As `Decoder`, by doubling and convolution: 7 × 7 to 14 × 14 to 28 × 28."""
 
     def __init__(
         self,

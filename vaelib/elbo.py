@@ -12,10 +12,7 @@ from vaelib.encoder import Gaussian, in_float32
 
 
 class ElboTerms(NamedTuple):
-    """Terms of the bound for each image (or, averaged, for each epoch), in nats.
-
-    `bound` is their difference, log p(x) ≥ E[log p(x|z)] − KL(q(z|x) ‖ p(z)).
-    """
+    """Terms of log p(x) ≥ E[log p(x|z)] − KL(q(z|x) ‖ p(z)) for each image, or means, in nats."""
 
     log_likelihood: Float[Tensor, "*batch"]
     kl: Float[Tensor, "*batch"]
@@ -36,8 +33,7 @@ def elbo(
 ) -> ElboTerms:
     """Estimate the bound's terms for each image from one latent sample, drawn by `noise` ~ N(0, I).
 
-    The log-likelihood is a one-sample estimate, the KL is exact (Kingma & Welling 2014, equation
-    7). It is the model that computes them: see `vaelib.vae.LatentModel.terms`.
+    The KL is exact (Kingma & Welling 2014, equation 7). See `vaelib.vae.LatentModel.terms`.
     """
     return model(image, noise)
 
@@ -45,8 +41,7 @@ def elbo(
 def kl(posterior: Gaussian, prior: Gaussian | None = None) -> Float[Tensor, "*batch"]:
     """KL(q(z|x) ‖ p(z)) of each image in nats, summed over latent dimensions.
 
-    The prior is N(0, I) unless given. Kingma & Welling 2014, appendix B, in log σ instead of
-    log σ². Raises ValueError where the shapes of mean and log_std differ.
+    The prior is N(0, I) unless given. Kingma & Welling 2014, appendix B, in log σ.
     """
     return kl_per_dimension(posterior, prior).sum(-1)
 
@@ -66,10 +61,7 @@ def kl_per_dimension(
 def log_ratio(
     posterior: Gaussian, latent: Float[Tensor, "*sample latent"], prior: Gaussian | None = None
 ) -> Float[Tensor, "*sample"]:
-    """log q(z|x) − log p(z) at each latent in nats; its average over z ~ q(z|x) is the KL.
-
-    The prior is N(0, I) unless given.
-    """
+    """log q(z|x) − log p(z) at each latent in nats; averaged over z ~ q(z|x), it is `kl`."""
     mean, log_std = map(in_float32, posterior)
     latent = in_float32(latent)
     under_posterior = (latent - mean) * (-log_std).exp()

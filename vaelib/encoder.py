@@ -25,8 +25,7 @@ def reparameterize(
 ) -> Float[Tensor, "*sample latent"]:
     """The latent μ + σ·ε that `noise` ε ~ N(0, I) picks from the Gaussian of each image.
 
-    Deterministic and differentiable in μ and log σ (Kingma & Welling 2014, section 2.4).
-    Leading dimensions of `noise` are further samples. Raises ValueError where shapes differ.
+    Leading dimensions of `noise` are further samples. Kingma & Welling 2014, section 2.4.
     """
     check_alike("a mean and a log_std", *posterior)
     if noise.shape[-posterior.mean.ndim :] != posterior.mean.shape:
@@ -38,10 +37,7 @@ def reparameterize(
 
 
 class Residual(nn.Module):
-    """A block that adds a correction to what it is given, h + W₂·a(W₁·h), of one width throughout.
-
-    He et al. 2016 ("deep residual learning"), figure 2.
-    """
+    """A block that adds a correction, h + W₂·a(W₁·h) (He et al. 2016, figure 2)."""
 
     def __init__(self, width: int, activation: str) -> None:
         super().__init__()
@@ -53,17 +49,10 @@ class Residual(nn.Module):
         return hidden + self.correction(hidden)
 
 
-class Bounded(nn.Module):
-    """4·tanh(x / 4), which leaves small numbers as they are and keeps log σ between −4 and 4."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        return 4 * (values / 4).tanh()
-
-
 def hidden_layers(
     inputs: int, hidden: int | Sequence[int], blocks: int, activation: str
 ) -> tuple[nn.Sequential, int]:
-    """Dense layers of the widths in `hidden`, then `blocks` residual ones; and the last width.
+    """Dense layers of the width or widths in `hidden`, then `blocks` residual ones; the last width.
 
     Raises ValueError for an unknown activation, no width, or a negative number of blocks.
     """
@@ -78,11 +67,7 @@ def hidden_layers(
 
 
 class Encoder(nn.Module):
-    """q(z|x) by dense layers, shared by two heads, one for μ and one for log σ.
-
-    The defaults are the blog post's. `hidden` may name several widths, and `blocks` residual blocks
-    follow them; `generator` draws the weights. Raises what `hidden_layers` raises.
-    """
+    """q(z|x) by `hidden_layers` and two heads, for μ and log σ; by default the blog post's."""
 
     def __init__(
         self,
@@ -105,20 +90,14 @@ class Encoder(nn.Module):
         glorot_uniform(self, generator)
 
     def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-        """The approximate posterior of each image.
-
-        Raises TypeError unless images are floats, ValueError unless they are (batch, pixels).
-        """
+        """The approximate posterior of each image. Raises what `check_images` raises."""
         check_images(image, self.pixels)
         hidden = self.hidden(image)
         return Gaussian(self.mean(hidden), self.log_std(hidden))
 
 
 class ConvEncoder(nn.Module):
-    """q(z|x) by two convolutions, each halved by max pooling: 28 × 28 to 14 × 14 to 7 × 7.
-
-    The picture that the blog post draws of an encoder. Same inputs and outputs as `Encoder`.
-    """
+    """As `Encoder`, by the blog post's picture: two convolutions, each halved by max pooling."""
 
     def __init__(
         self,

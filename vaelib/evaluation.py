@@ -122,10 +122,7 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model for these images alone: their features are computed once.
-
-    With `top`, a Gaussian for each image, that is its q at the top level.
-    """
+    """A model for these images alone, with features computed once; `top` may be its first q."""
 
     def __init__(self, model: LatentModel, image: Tensor, top: Gaussian | None) -> None:
         super().__init__()
@@ -227,10 +224,7 @@ def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -
 
 @contextmanager
 def in_full_precision(model: LatentModel) -> Iterator[None]:
-    """Inside the `with` block, convert weights that are narrower than float32 to float32.
-
-    Sums over hundreds of pixels lose whole nats in 16 bits.
-    """
+    """For a while, float32 in the place of narrower weights, whose sums would lose whole nats."""
     values = [value for value in (*model.parameters(), *model.buffers()) if is_narrow(value)]
     before = [value.data for value in values]
     try:

@@ -14,7 +14,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from vaelib.encoder import Bounded
+from vaelib.hierarchy import Bounded
 from vaelib.vae import LatentModel
 
 GRID = 2.0**12  # steps per unit, of what layers receive and give

@@ -16,7 +16,6 @@ from vaelib.run import Run
 from vaelib.vae import Level
 
 KEEP_EVERY = 100  # steps between two copies of parameters that gave a finite loss
-TERMS = "the log-likelihood", "the KL"
 
 
 class NonFiniteError(FloatingPointError):
@@ -45,7 +44,6 @@ class Guard:
     def check(self, loss: Tensor, terms: ElboTerms, image: Tensor, noise: Tensor) -> None:
         """Raise `NonFiniteError` if the loss is no number, and go back to good parameters.
 
-        These are the present ones if they give this batch a finite bound, else the last copy.
         Raises ValueError if the objective did not return a term of each kind for each image.
         """
         shapes = [tuple(term.shape) for term in terms]
@@ -60,7 +58,7 @@ class Guard:
                 self._keep()
             return
         self.check_parameters()
-        named = zip(TERMS, terms, strict=True)
+        named = zip(("the log-likelihood", "the KL"), terms, strict=True)
         first = " and ".join(name for name, term in named if not term.isfinite().all())
         levels, explained = self.run.model.infer(image, noise.reshape(-1, *noise.shape[-2:])[0])
         spoilt = _first_spoilt(levels)
@@ -125,10 +123,7 @@ def _first_spoilt(levels: list[Level]) -> str:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[SimpleNamespace]:
-    """Turn the first Ctrl-C (or stop button) into `requested`; a second one ends at once.
-
-    Outside the main thread, where signals do not arrive, only `watch` can ask to stop.
-    """
+    """Turn the first Ctrl-C (or stop button) into `requested`; a second one ends at once."""
     stop, before = SimpleNamespace(requested=False), signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or before in (signal.SIG_IGN, None):

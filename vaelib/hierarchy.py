@@ -13,11 +13,18 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vaelib.decoder import Bernoulli
-from vaelib.encoder import Bounded, Gaussian, Residual, activation_layer
+from vaelib.encoder import Gaussian, Residual, activation_layer
 from vaelib.initialization import glorot_uniform
 from vaelib.vae import LatentModel
 
 Shape = tuple[int, ...]  # of what one image has: (size,) or (channels, height, width)
+
+
+class Bounded(nn.Module):
+    """4·tanh(x / 4), which leaves small numbers as they are and keeps log σ between −4 and 4."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return 4 * (values / 4).tanh()
 
 
 class Stage(nn.Module):
@@ -29,8 +36,7 @@ class Stage(nn.Module):
                 ├─ + seen ──────────► correction ──► Δμ and Δ log σ, which q adds to them
                 └─ + join(latent) ──► down ────────► hidden of the level below
 
-    A latent has the given `shape`. At the top, `correction` alone gives q. All log σ and Δ log σ
-    are kept between −4 and 4.
+    A latent has the given `shape`. At the top, `correction` alone gives q.
     """
 
     def __init__(

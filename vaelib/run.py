@@ -24,7 +24,6 @@ class History(NamedTuple):
 
     `train` has the terms of the objective, averaged while the weights moved; `test` (None without
     test images) those of the true ELBO at the epoch's end; `seconds` is the time since the start.
-    With `state`, training can go on where this run ended: `train(…, resume=history)`.
     """
 
     train: ElboTerms
@@ -37,8 +36,8 @@ class History(NamedTuple):
 class Run:
     """A model in training: what moves it, and how far it has come.
 
-    `order` has the images that the epoch has yet to visit, `total` the sums of the two terms
-    over those that it has visited, `epochs` a row per epoch: two terms, two of the test, seconds.
+    `order` has the images that the epoch has yet to visit, `total` the sums of the two terms over
+    the others, `epochs` a row per epoch: two terms, two of the test, seconds.
     """
 
     model: LatentModel
@@ -95,11 +94,11 @@ class Run:
         """Where the run stands; what happens to the model afterwards does not change it."""
         weights = {name: value.clone() for name, value in self.model.state_dict().items()}
         description = checkpoint.description_of(self.model)
-        return Checkpoint(description, weights, self._tensors(), self._settings())
+        return Checkpoint(description, weights, **self._rest())
 
     def save(self, path: str | Path) -> None:
         """Write the model and where the run stands to `path`; see `vaelib.checkpoint.save`."""
-        checkpoint.save(self.model, path, tensors=self._tensors(), settings=self._settings())
+        checkpoint.save(self.model, path, **self._rest())
 
     def restore(self, state: Checkpoint) -> None:
         """Go to where another run stood; raise ValueError if it was begun with something else."""
@@ -123,19 +122,16 @@ class Run:
         self.epochs = list(tensors["epochs"])
         self._began = time.perf_counter() - tensors["elapsed"].item()
 
-    def _settings(self) -> dict[str, object]:
-        return self.settings | {"run": self.identity}
-
     def _rows(self) -> Tensor:
         return torch.stack(self.epochs) if self.epochs else torch.zeros(0, 5, dtype=torch.float64)
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def _rest(self) -> dict[str, dict]:
         averages = {
             f"adam.{number}.{name}": value
             for number, entry in self.optimizer.state_dict()["state"].items()
             for name, value in entry.items()
         }
-        return averages | {
+        tensors = averages | {
             "generator": self.generator.get_state(),
             "order": self.order,
             "total": self.total,
@@ -143,6 +139,7 @@ class Run:
             "epochs": self._rows(),
             "elapsed": torch.tensor(time.perf_counter() - self._began, dtype=torch.float64),
         }
+        return dict(tensors=tensors, settings=self.settings | {"run": self.identity})
 
     def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
         averages: dict[int, dict[str, Tensor]] = {}
@@ -154,10 +151,7 @@ class Run:
 
 
 def read_state(path: str | Path) -> Checkpoint:
-    """What `Run.save` wrote to `path`: all that a run needs to go on exactly.
-
-    Raises `CheckpointError` if the file is no such checkpoint, or has a model but no run.
-    """
+    """What `Run.save` wrote to `path`; `CheckpointError` if the file has no run or is damaged."""
     found = checkpoint.read_checkpoint(path)
     if lacking := STATE - found.tensors.keys():
         raise CheckpointError(

@@ -63,22 +63,20 @@ def train(
     function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
     `watch` gets a `Report` after every step. The run takes place where the model is, such as after
-    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. It is
-    computed in the type of the model's weights, whatever autocast says. A bfloat16 or float16
-    model trains in its own type; what is reported is computed again in float32.
+    `model.to("cuda")`, and in the type of its weights, whatever autocast says; what is reported of
+    a bfloat16 or float16 model is computed again in float32.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
     that says how to go on. `save_to` names a file that gets the run's state after every epoch.
     `resume`, a history or such a file, goes on to `epochs` in all, bit for bit as if the run had
-    never stopped. If `resume` and `save_to` name one file that does not exist yet, a new run
-    starts. Resuming checks that the settings are the same; it compares functions by name only.
-    (Dropout draws from the global generator: it is not repeated.)
+    never stopped (without dropout, which draws from the global generator). If `resume` and
+    `save_to` name one file that does not exist yet, a new run starts. Resuming checks that the
+    settings are the same; it compares functions by name only.
 
     Raises what `vaelib.evaluation.checked_rows` raises; ValueError for a setting outside its
     range, a model that has been trained, a `save_to` that exists, and a run that was begun with
-    other settings; `NonFiniteError` when the loss is infinite or NaN (the model keeps its last
-    good parameters).
+    other settings; `NonFiniteError` when the loss is infinite or NaN.
     """
     epochs, batch_size = map(operator.index, (epochs, batch_size))
     if min(epochs, batch_size) < 1:
@@ -112,12 +110,8 @@ def train(
     if state:
         run.restore(state)
     keep_freed_memory()
-
-    def tested() -> ElboTerms | None:
-        return None if test_images is None else mean_terms(model, test_images, protocol=protocol)
-
-    # Autocast would keep its first copies of the weights for the whole run.
-    precisely = without_autocast(like.device)
+    tested = partial(mean_terms, model, test_images, protocol=protocol)
+    precisely = without_autocast(like.device)  # which would keep its first copies of the weights
     with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
             for pixels in images.index_select(0, run.order_of_epoch(len(images))).split(batch_size):
@@ -135,7 +129,7 @@ def train(
                 terms = run.count(terms)
                 if not len(run.order):
                     guard.check_epoch()
-                    run.finish_epoch(len(images), tested())
+                    run.finish_epoch(len(images), None if test_images is None else tested())
                     _save(run, save_to)
                     history = run.history()
                 try:

@@ -125,8 +125,7 @@ class LatentModel(nn.Module):
     def from_prior(self, noise: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
         """The latents of all levels that `noise` ~ N(0, I) picks from the prior."""
         check_rows("noise", noise, self.latent)
-        latents: list[Tensor] = []
-        above: list[Tensor] = []
+        latents, above = [], []
         for part in noise.split(self.sizes, -1):
             prior = self.prior(above)
             latents.append(part if prior is None else reparameterize(prior, part))
@@ -142,8 +141,7 @@ class LatentModel(nn.Module):
 class VAE(LatentModel):
     """One level of latents: an encoder gives q(z|x), a decoder the logits of Bernoulli pixels.
 
-    The encoder maps images (batch, pixels) to a `Gaussian`, the decoder latents (batch, latent)
-    to logits. Both have attributes `latent` and `pixels`. Raises ValueError if these differ.
+    Both have attributes `latent` and `pixels`. Raises ValueError if these differ.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -155,8 +153,7 @@ class VAE(LatentModel):
                     f"the encoder has {size}={ours} and the decoder {size}={theirs}; "
                     "they must be equal"
                 )
-        self.encoder = encoder
-        self.decoder = decoder
+        self.encoder, self.decoder = encoder, decoder
         self.sizes, self.pixels = (encoder.latent,), encoder.pixels
 
     def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
@@ -170,10 +167,7 @@ class VAE(LatentModel):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode for a while: no dropout, batch statistics fixed.
-
-    Autocast has no effect meanwhile.
-    """
+    """For a while, evaluation mode: no dropout, batch statistics fixed, and no autocast."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -195,15 +189,12 @@ def dense(
 ) -> VAE:
     """A VAE of dense layers; by default the blog post's, 784-500-5 and back with tanh.
 
-    `hidden` is one width or several; the decoder has them in reverse order. `blocks` residual
-    blocks of the last width follow in each. Raises what `hidden_layers` raises.
+    The decoder has the widths of `hidden` in reverse order. See `vaelib.encoder.hidden_layers`.
     """
-    shared = dict(pixels=pixels, latent=latent, activation=activation, blocks=blocks)
+    sizes = dict(pixels=pixels, latent=latent, blocks=blocks)
+    shared = sizes | dict(activation=activation, generator=generator)
     backwards = hidden if isinstance(hidden, int) else list(hidden)[::-1]
-    return VAE(
-        Encoder(hidden=hidden, **shared, generator=generator),
-        Decoder(hidden=backwards, **shared, generator=generator),
-    )
+    return VAE(Encoder(hidden=hidden, **shared), Decoder(hidden=backwards, **shared))
 
 
 def convolutional(
@@ -215,6 +206,5 @@ def convolutional(
 ) -> VAE:
     """A VAE that shrinks by convolution and max pooling, 28-14-7, and grows back, 7-14-28."""
     shared = dict(latent=latent, activation=activation, generator=generator)
-    return VAE(
-        ConvEncoder(channels=channels, **shared), ConvDecoder(channels=channels[::-1], **shared)
-    )
+    encoder = ConvEncoder(channels=channels, **shared)
+    return VAE(encoder, ConvDecoder(channels=channels[::-1], **shared))

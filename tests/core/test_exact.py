@@ -7,8 +7,8 @@ from torch import nn
 
 from vaelib import hierarchy, vae
 from vaelib.binarization import threshold
-from vaelib.encoder import Bounded
 from vaelib.exact import GRID, LIMIT, WEIGHT_GRID, Rounded, Table, exact, on_grid
+from vaelib.hierarchy import Bounded
 
 MAKERS = {
     "tanh": lambda g: vae.dense(hidden=40, latent=3, generator=g),

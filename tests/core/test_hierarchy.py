@@ -401,6 +401,23 @@ class TestTrained:
             assert -4 * error < difference.mean() < 4 * error + wasted
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hierarchy.dense(sizes=(2, 3), width=7, blocks=2, activation="tanh", pixels=784),
+        lambda: hierarchy.dense(sizes=[4], width=5, blocks=0, activation="relu"),
+        lambda: hierarchy.convolutional(maps=((1, 7),), channels=3, blocks=0, activation="tanh"),
+        lambda: hierarchy.convolutional(maps=[[2, 7], [1, 7]], channels=2, blocks=2),
+    ],
+)
+def test_every_setting_is_kept_in_a_file(make, tmp_path):
+    model = stirred(make())
+    again = checkpoint.load(checkpoint.save(model, tmp_path / "model"))
+    image, noise = images_for(model, 3), noise_for(model, 3)
+    assert torch.equal(again.terms(image, noise).bound, model.terms(image, noise).bound)
+    assert again.settings == model.settings
+
+
 def test_models_that_no_builder_would_build_again_are_called_own_code(tmp_path, pixels):
     changed, bare = build("dense 2"), build("dense 2")
     changed.stages[0].down.append(nn.Dropout())
