@@ -172,8 +172,9 @@ def convolutional(
 ) -> Hierarchy:
     """Levels of latents in maps, top level first, between convolutions with so many channels.
 
-    A level is (maps, side), with a side of 7 or 14; sides grow from the top down. Images are
-    784 pixels. Raises ValueError as `dense` does, and for other levels.
+    A level is (maps, side), with a side of 7 or 14; sides grow from the top down. An image of 784
+    pixels is cut into as many patches as the lowest level has places: 4 × 4 pixels each for a
+    side of 7, 2 × 2 for 14. Raises ValueError as `dense` does, and for other levels.
     """
     if not all(isinstance(level, Sequence) and len(level) == 2 for level in maps):
         raise ValueError(f"expected (maps, side) for each level, such as ((4, 7),), got {maps}")
@@ -183,15 +184,16 @@ def convolutional(
     _check(len(maps), blocks, *(count for count, _ in maps), channels)
     kit = Kit(partial(nn.Conv2d, kernel_size=1), ConvResidual, channels, blocks, activation)
     stages, up = [], []
-    for (count, side), below in zip(maps, [*sides[1:], 14], strict=True):
+    for (count, side), below in zip(maps, [*sides[1:], sides[-1]], strict=True):
         grow = below > side
         stages.append(kit.stage((count, side, side), top=not stages, grow=grow))
         shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * grow
         up.insert(0, nn.Sequential(*shrink, *kit.residuals()))
-    first = nn.Conv2d(4, channels, 3, padding=1), activation_layer(activation)
-    up[0] = nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.PixelUnshuffle(2), *first, *up[0])
-    last = activation_layer(activation), nn.Conv2d(channels, 4, 3, padding=1)
-    logits = nn.Sequential(*last, nn.PixelShuffle(2), nn.Flatten())
+    patch = 28 // sides[-1]
+    first = nn.Conv2d(patch**2, channels, 3, padding=1), activation_layer(activation)
+    up[0] = nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.PixelUnshuffle(patch), *first, *up[0])
+    last = activation_layer(activation), nn.Conv2d(channels, patch**2, 3, padding=1)
+    logits = nn.Sequential(*last, nn.PixelShuffle(patch), nn.Flatten())
     model = Hierarchy(up, [(channels, s, s) for s in sides], stages, logits, pixels=784)
     settings = dict(maps=[[*level] for level in maps], channels=channels, blocks=blocks)
     return _started(model, generator, kind="convolutional", activation=activation, **settings)
