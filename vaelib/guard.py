@@ -4,6 +4,7 @@ import contextlib
 import math
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ class Guard:
 
     def __init__(self, run: Run) -> None:
         self.run, self.waits = run, reading_waits(run.device)
+        self.shortened = torch.zeros(2, device=run.device)  # gradients, and all gradients
         self._keep()
 
     def __enter__(self) -> "Guard":
@@ -66,6 +68,12 @@ class Guard:
         sound = not spoilt and bool(explained.isfinite().all())
         self._give_up(self.run.step + 1, first, sound=sound)
 
+    def shorten(self) -> None:
+        """Shorten a gradient whose norm is above the model's `largest_gradient` to that norm."""
+        if (limit := self.run.model.largest_gradient) < math.inf:
+            norm = torch.nn.utils.clip_grad_norm_(self.run.model.parameters(), limit)
+            self.shortened += torch.stack([norm > limit, norm > 0]).to(self.shortened)
+
     def check_epoch(self) -> None:
         """As `check`, of the parameters after the last step and, on an accelerator, the epoch."""
         if self.waits and not self.run.total.isfinite().all():
@@ -73,6 +81,16 @@ class Guard:
         self.check_parameters()
         if self.waits:
             self._keep()
+        shortened, steps = self.shortened.tolist()
+        if shortened > steps / 2:
+            limit = f"model.largest_gradient = {self.run.model.largest_gradient:g}"
+            warnings.warn(
+                f"in epoch {self.run.epoch}, {shortened:.0f} of {steps:.0f} gradients were "
+                f"shortened to {limit}; no step was skipped. If the loss stays high, lower the learning "
+                "rate or raise this limit",
+                stacklevel=4,
+            )
+        self.shortened.zero_()
 
     def check_parameters(self) -> None:
         """Raise `NonFiniteError` if the last step spoilt a parameter, and go back to good ones."""

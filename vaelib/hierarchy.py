@@ -4,10 +4,9 @@ Sønderby et al. 2016 ("Ladder variational autoencoders"); Vahdat & Kautz 2020 (
 Child 2021 ("Very deep VAEs").
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -36,7 +35,7 @@ class Stage(nn.Module):
                 ├─ + seen ──────────► correction ──► Δμ and Δ log σ, which q adds to them
                 └─ + join(latent) ──► down ────────► hidden of the level below
 
-    A latent has the given `shape`. At the top, `correction` alone gives q.
+    Latents have this `shape`. At the top, `correction` alone gives q.
     """
 
     def __init__(
@@ -81,6 +80,7 @@ class Hierarchy(LatentModel):
     """
 
     settings: Mapping[str, object] = {}  # with which a builder of this module builds it again
+    largest_gradient = 200.0
 
     def __init__(
         self,
@@ -106,43 +106,37 @@ class Hierarchy(LatentModel):
 
     def descend(self, above: list[Tensor], latent: Tensor) -> list[Tensor]:
         """The hidden values below each level, down to the level of this latent."""
-        return [*above, self.stages[len(above)].below(_last(above), latent)]
+        return [*above, self.stages[len(above)].below(above[-1] if above else None, latent)]
 
     def prior(self, above: list[Tensor]) -> Gaussian | None:
         """The prior of the next stage."""
-        return self.stages[len(above)].prior(_last(above))
+        return self.stages[len(above)].prior(above[-1] if above else None)
 
     def posterior(self, features: Tensor, above: list[Tensor]) -> Gaussian:
         """The q of the next stage, from its part of the features."""
-        level = len(above)
+        level, hidden = len(above), above[-1] if above else None
         seen = features.split([math.prod(shape) for shape in self.shapes], 1)[level]
-        return self.stages[level].posterior(_last(above), seen.unflatten(1, self.shapes[level]))
+        return self.stages[level].posterior(hidden, seen.unflatten(1, self.shapes[level]))
 
     def likelihood(self, above: list[Tensor]) -> Bernoulli:
         """Bernoulli pixels, from the hidden values below the lowest level."""
         return Bernoulli(self.logits(above[-1]))
 
 
-def _last(above: list[Tensor]) -> Tensor | None:
-    return above[-1] if above else None
-
-
-class ConvResidual(nn.Module):
-    """`vaelib.encoder.Residual` with convolutions of 3 × 3 instead of matrices."""
+class ConvResidual(Residual):
+    """A residual block with convolutions of 3 × 3 instead of matrices."""
 
     def __init__(self, channels: int, activation: str) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         first, second = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
         self.correction = nn.Sequential(first, activation_layer(activation), second)
-
-    forward = Residual.forward
 
 
 def dense(
     *,
     sizes: Sequence[int] = (20, 50),
-    width: int = 300,
-    blocks: int = 1,
+    width: int = 200,
+    blocks: int = 2,
     activation: str = "silu",
     pixels: int = 784,
     generator: Generator | None = None,
@@ -153,10 +147,16 @@ def dense(
     level, numbers that are too small, and an unknown activation.
     """
     settings = dict(sizes=[*sizes], width=width, blocks=blocks, activation=activation)
-    _check(len(sizes), blocks, *sizes, width, pixels)
-    kit = Kit(nn.Linear, Residual, width, blocks, activation)
-    stages = [kit.stage((size,), top=level == 0) for level, size in enumerate(sizes)]
-    up = [nn.Sequential(*kit.residuals()) for _ in sizes]
+    _check(blocks, width, pixels, levels=sizes)
+
+    def some() -> list[nn.Module]:
+        return [Residual(width, activation) for _ in range(blocks)]
+
+    stages = [
+        _stage(_for_row(size, width), some, activation, top=level == 0)
+        for level, size in enumerate(sizes)
+    ]
+    up = [nn.Sequential(*some()) for _ in sizes]
     up[0] = nn.Sequential(nn.Linear(pixels, width), activation_layer(activation), *up[0])
     model = Hierarchy(up, [(width,)] * len(sizes), stages, nn.Linear(width, pixels), pixels=pixels)
     return _started(model, generator, kind="dense", pixels=pixels, **settings)
@@ -164,78 +164,84 @@ def dense(
 
 def convolutional(
     *,
-    maps: Sequence[Sequence[int]] = ((4, 7), (1, 14)),
-    channels: int = 16,
+    maps: Sequence[Sequence[int]] = ((20, 1), (2, 7)),
+    channels: int = 32,
     blocks: int = 1,
     activation: str = "silu",
     generator: Generator | None = None,
 ) -> Hierarchy:
     """Levels of latents in maps, top level first, between convolutions with so many channels.
 
-    A level is (maps, side), with a side of 7 or 14; sides grow from the top down. An image of 784
-    pixels is cut into as many patches as the lowest level has places: 4 × 4 pixels each for a
-    side of 7, 2 × 2 for 14. Raises ValueError as `dense` does, and for other levels.
+    A level is (maps, side): one latent of each map for the whole image (side 1), or for each place
+    on a grid (7 or 14). Sides grow from the top down. Images of 784 pixels are cut into patches of
+    4 × 4, or 2 × 2 if there is a side of 14. Raises ValueError as `dense` does, and for other maps.
     """
     if not all(isinstance(level, Sequence) and len(level) == 2 for level in maps):
         raise ValueError(f"expected (maps, side) for each level, such as ((4, 7),), got {maps}")
     sides = [side for _, side in maps]
-    if not set(sides) <= {7, 14} or sides != sorted(sides):
-        raise ValueError(f"expected sides of 7 or 14, growing from the top down, got {sides}")
-    _check(len(maps), blocks, *(count for count, _ in maps), channels)
-    kit = Kit(partial(nn.Conv2d, kernel_size=1), ConvResidual, channels, blocks, activation)
-    stages, up = [], []
-    for (count, side), below in zip(maps, [*sides[1:], sides[-1]], strict=True):
-        grow = below > side
-        stages.append(kit.stage((count, side, side), top=not stages, grow=grow))
+    if not set(sides) <= {1, 7, 14} or sides != sorted(sides):
+        raise ValueError(f"expected sides of 1, 7 or 14, growing from the top down, got {sides}")
+    _check(blocks, channels, levels=[count for count, _ in maps])
+
+    def some() -> list[nn.Module]:
+        return [ConvResidual(channels, activation) for _ in range(blocks)]
+
+    stages, up, shapes = [], [], [(channels, max(side, 7), max(side, 7)) for side in sides]
+    for level, shape, below in zip(maps, shapes, [*shapes[1:], shapes[-1]], strict=True):
+        grow = below > shape
+        parts = _for_maps(*level, shape)
+        stages.append(_stage(parts, some, activation, top=not stages, grow=grow))
         shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * grow
-        up.insert(0, nn.Sequential(*shrink, *kit.residuals()))
+        up.insert(0, nn.Sequential(*shrink, *some()))
     patch = 28 // sides[-1]
     first = nn.Conv2d(patch**2, channels, 3, padding=1), activation_layer(activation)
     up[0] = nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.PixelUnshuffle(patch), *first, *up[0])
     last = activation_layer(activation), nn.Conv2d(channels, patch**2, 3, padding=1)
     logits = nn.Sequential(*last, nn.PixelShuffle(patch), nn.Flatten())
-    model = Hierarchy(up, [(channels, s, s) for s in sides], stages, logits, pixels=784)
+    model = Hierarchy(up, shapes, stages, logits, pixels=784)
     settings = dict(maps=[[*level] for level in maps], channels=channels, blocks=blocks)
     return _started(model, generator, kind="convolutional", activation=activation, **settings)
 
 
-class Kit(NamedTuple):
-    """What the parts of a hierarchy are built from: layers and residual blocks of one width."""
+def _for_row(size: int, width: int) -> tuple[Shape, list[nn.Module], nn.Module]:
+    """The shape of a level's latents, and the layers from and to hidden values."""
+    return (size,), [nn.Linear(width, 2 * size)], nn.Linear(size, width)
 
-    layer: Callable[[int, int], nn.Module]
-    residual: Callable[[int, str], nn.Module]
-    width: int
-    blocks: int
-    activation: str
 
-    def residuals(self) -> list[nn.Module]:
-        return [self.residual(self.width, self.activation) for _ in range(self.blocks)]
+def _for_maps(count: int, side: int, hidden: Shape) -> tuple[Shape, list[nn.Module], nn.Module]:
+    """The same for hidden values in maps."""
+    channels, places = hidden[0], math.prod(hidden)
+    if side > 1:
+        shape, head = (count, side, side), [nn.Conv2d(channels, 2 * count, 1)]
+        return shape, head, nn.Conv2d(count, channels, 1)
+    join = nn.Sequential(nn.Linear(count, places), nn.Unflatten(1, hidden))
+    return (count,), [nn.Flatten(), nn.Linear(places, 2 * count)], join
 
-    def head(self, size: int, *before: nn.Module) -> nn.Module:
-        """From hidden values to μ and log σ of `size` latents (or maps of them)."""
-        after = activation_layer(self.activation), self.layer(self.width, 2 * size)
-        return nn.Sequential(*before, *after)
 
-    def stage(self, shape: Shape, *, top: bool, grow: bool = False) -> Stage:
-        """A level with latents of this shape; with `grow`, it passes on maps of twice the side."""
-        upsample = [nn.Upsample(scale_factor=2)] * grow
-        return Stage(
-            shape,
-            prior_head=None if top else self.head(shape[0]),
-            correction=self.head(shape[0]) if top else self.head(shape[0], *self.residuals()),
-            join=self.layer(shape[0], self.width),
-            down=nn.Sequential(*upsample, *self.residuals()),
-        )
+def _stage(
+    parts: tuple[Shape, list[nn.Module], nn.Module],
+    some: Callable[[], list[nn.Module]],
+    activation: str,
+    *,
+    top: bool,
+    grow: bool = False,
+) -> Stage:
+    """A level from `_for_row` or `_for_maps`; with `grow`, it passes on maps of twice the side."""
+    shape, head, join = parts[0], [activation_layer(activation), *parts[1]], parts[2]
+    prior_head = None if top else nn.Sequential(*copy.deepcopy(head))
+    correction = nn.Sequential(*([] if top else some()), *head)
+    down = nn.Sequential(*[nn.Upsample(scale_factor=2)] * grow, *some())
+    return Stage(shape, prior_head, correction, join, down)
 
 
 BUILDERS = {"dense": dense, "convolutional": convolutional}
 
 
-def _check(levels: int, blocks: int, *sizes: int) -> None:
-    if not levels or min(sizes) < 1 or blocks < 0:
+def _check(blocks: int, *sizes: int, levels: Sequence[int]) -> None:
+    if not levels or min(*sizes, *levels) < 1 or blocks < 0:
         raise ValueError(
-            "expected at least one level, positive sizes, and 0 blocks or more; got "
-            f"{levels} levels, sizes {sizes} and {blocks} blocks"
+            "expected at least one level, positive sizes and 0 blocks or more; "
+            f"got {len(levels)} levels of {[*levels]}, sizes of {[*sizes]} and {blocks} blocks"
         )
 
 

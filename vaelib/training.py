@@ -123,6 +123,7 @@ def train(
                 guard.check(loss, terms, image, noise)
                 optimizer.zero_grad()
                 loss.backward()
+                guard.shorten()
                 optimizer.param_groups[0]["lr"] = value_at(learning_rate, now)
                 terms = _exact(terms, at(objective, now), model, image, noise)
                 optimizer.step()

@@ -1,5 +1,6 @@
 """The interface of a model, and the ELBO and the sampling that are derived from it."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -44,6 +45,7 @@ class LatentModel(nn.Module):
     sizes: tuple[int, ...]
     pixels: int
     trained_steps = 0  # that `vaelib.training.train` has taken
+    largest_gradient = math.inf  # a norm, to which `train` shortens gradients with a larger one
 
     def prior(self, above: list[Tensor]) -> Gaussian | None:
         """p(z|above) of the next level, or None for N(0, I)."""

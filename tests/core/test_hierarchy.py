@@ -602,7 +602,7 @@ class TestRefusals:
         [
             (dict(maps=()), "at least one level.* got 0 levels"),
             (dict(maps=((4, 14), (1, 7))), r"growing from the top down, got \[14, 7\]"),
-            (dict(maps=((4, 28),)), r"sides of 7 or 14, .* got \[28\]"),
+            (dict(maps=((4, 28),)), r"sides of 1, 7 or 14, .* got \[28\]"),
             (dict(maps=((0, 7),)), "positive sizes"),
             (dict(maps=(4, 7)), r"expected \(maps, side\) for each level, .* got \(4, 7\)"),
             (dict(maps=((4, 7, 1),)), r"expected \(maps, side\) for each level"),
