@@ -56,6 +56,6 @@ def without_autocast(device: torch.device) -> torch.autocast:
 
 
 def standard_normal(*shape: int, like: Tensor, generator: Generator) -> Tensor:
-    """Numbers drawn from N(0, 1) in float32, then in the type of `like`; on its device."""
+    """Numbers from N(0, 1), the same in every type, on the device and in the type of `like`."""
     drawn = torch.randn(shape, generator=generator, device=like.device, dtype=torch.float32)
     return drawn.to(like.dtype)

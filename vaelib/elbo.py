@@ -12,7 +12,10 @@ from vaelib.encoder import Gaussian, in_float32
 
 
 class ElboTerms(NamedTuple):
-    """Terms of log p(x) ≥ E[log p(x|z)] − KL(q(z|x) ‖ p(z)) for each image, or means, in nats."""
+    """The two terms of log p(x) ≥ E[log p(x|z)] − KL(q(z|x) ‖ p(z)), in nats.
+
+    They are those of each image or, averaged, those of each epoch.
+    """
 
     log_likelihood: Float[Tensor, "*batch"]
     kl: Float[Tensor, "*batch"]

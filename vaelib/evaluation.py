@@ -122,7 +122,7 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model for these images alone, with features computed once; `top` may be its first q."""
+    """A model for these images alone, with features computed once; `top` replaces its first q."""
 
     def __init__(self, model: LatentModel, image: Tensor, top: Gaussian | None) -> None:
         super().__init__()

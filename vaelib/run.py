@@ -126,6 +126,7 @@ class Run:
         return torch.stack(self.epochs) if self.epochs else torch.zeros(0, 5, dtype=torch.float64)
 
     def _rest(self) -> dict[str, dict]:
+        """What a checkpoint has besides the model."""
         averages = {
             f"adam.{number}.{name}": value
             for number, entry in self.optimizer.state_dict()["state"].items()
