@@ -82,11 +82,11 @@ class Guard:
         if self.waits:
             self._keep()
         shortened, steps = self.shortened.tolist()
-        if shortened > steps / 2:
-            limit = f"model.largest_gradient = {self.run.model.largest_gradient:g}"
+        if shortened > max(steps / 2, 10):
             warnings.warn(
-                f"in epoch {self.run.epoch}, {shortened:.0f} of {steps:.0f} gradients were "
-                f"shortened to {limit}; no step was skipped. If the loss stays high, lower the learning "
+                f"in epoch {self.run.epoch}, {shortened:.0f} of {steps:.0f} gradients were longer "
+                f"than model.largest_gradient, {self.run.model.largest_gradient:g}, and were "
+                "shortened to it. No step was skipped. If the loss stays high, lower the learning "
                 "rate or raise this limit",
                 stacklevel=4,
             )

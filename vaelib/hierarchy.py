@@ -74,9 +74,8 @@ class Stage(nn.Module):
 class Hierarchy(LatentModel):
     """Levels of latents: a way up from the image, and one `Stage` per level on the way down.
 
-    `dense` and `convolutional` build it. `stages` has the top level's first, and so has `shapes`,
-    what each gets from the way up. `up` has the modules of that way, from the image on. `logits`
-    makes of the last hidden values a row of one logit per pixel. Images are rows of `pixels`.
+    `dense` and `convolutional` build it. `stages` and `shapes`, of what each gets from the way up,
+    begin at the top level, the modules of `up` at the image. `logits` gives one per pixel.
     """
 
     settings: Mapping[str, object] = {}  # with which a builder of this module builds it again
@@ -153,7 +152,7 @@ def dense(
         return [Residual(width, activation) for _ in range(blocks)]
 
     stages = [
-        _stage(_for_row(size, width), some, activation, top=level == 0)
+        _stage(size, 1, (width,), some, activation, top=level == 0)
         for level, size in enumerate(sizes)
     ]
     up = [nn.Sequential(*some()) for _ in sizes]
@@ -172,9 +171,9 @@ def convolutional(
 ) -> Hierarchy:
     """Levels of latents in maps, top level first, between convolutions with so many channels.
 
-    A level is (maps, side): one latent of each map for the whole image (side 1), or for each place
-    on a grid (7 or 14). Sides grow from the top down. Images of 784 pixels are cut into patches of
-    4 × 4, or 2 × 2 if there is a side of 14. Raises ValueError as `dense` does, and for other maps.
+    A level is (maps, side): each map has one latent for the whole image (side 1) or for each place
+    on a grid (7 or 14). Sides grow from the top down. Images are cut into patches of 4 × 4 pixels,
+    or of 2 × 2 if there is a side of 14. Raises ValueError as `dense` does, and for other maps.
     """
     if not all(isinstance(level, Sequence) and len(level) == 2 for level in maps):
         raise ValueError(f"expected (maps, side) for each level, such as ((4, 7),), got {maps}")
@@ -189,8 +188,7 @@ def convolutional(
     stages, up, shapes = [], [], [(channels, max(side, 7), max(side, 7)) for side in sides]
     for level, shape, below in zip(maps, shapes, [*shapes[1:], shapes[-1]], strict=True):
         grow = below > shape
-        parts = _for_maps(*level, shape)
-        stages.append(_stage(parts, some, activation, top=not stages, grow=grow))
+        stages.append(_stage(*level, shape, some, activation, top=not stages, grow=grow))
         shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * grow
         up.insert(0, nn.Sequential(*shrink, *some()))
     patch = 28 // sides[-1]
@@ -203,31 +201,24 @@ def convolutional(
     return _started(model, generator, kind="convolutional", activation=activation, **settings)
 
 
-def _for_row(size: int, width: int) -> tuple[Shape, list[nn.Module], nn.Module]:
-    """The shape of a level's latents, and the layers from and to hidden values."""
-    return (size,), [nn.Linear(width, 2 * size)], nn.Linear(size, width)
-
-
-def _for_maps(count: int, side: int, hidden: Shape) -> tuple[Shape, list[nn.Module], nn.Module]:
-    """The same for hidden values in maps."""
-    channels, places = hidden[0], math.prod(hidden)
-    if side > 1:
-        shape, head = (count, side, side), [nn.Conv2d(channels, 2 * count, 1)]
-        return shape, head, nn.Conv2d(count, channels, 1)
-    join = nn.Sequential(nn.Linear(count, places), nn.Unflatten(1, hidden))
-    return (count,), [nn.Flatten(), nn.Linear(places, 2 * count)], join
-
-
 def _stage(
-    parts: tuple[Shape, list[nn.Module], nn.Module],
+    count: int,
+    side: int,
+    hidden: Shape,
     some: Callable[[], list[nn.Module]],
     activation: str,
     *,
     top: bool,
     grow: bool = False,
 ) -> Stage:
-    """A level from `_for_row` or `_for_maps`; with `grow`, it passes on maps of twice the side."""
-    shape, head, join = parts[0], [activation_layer(activation), *parts[1]], parts[2]
+    """A level of `count` latents, or maps of them; with `grow`, it passes on twice the side."""
+    shape, places = (count,) if side == 1 else (count, side, side), math.prod(hidden)
+    head, join = [nn.Linear(places, 2 * count)], nn.Linear(count, places)
+    if side > 1:
+        head, join = [nn.Conv2d(hidden[0], 2 * count, 1)], nn.Conv2d(count, hidden[0], 1)
+    elif len(hidden) > 1:
+        head, join = [nn.Flatten(), *head], nn.Sequential(join, nn.Unflatten(1, hidden))
+    head.insert(0, activation_layer(activation))
     prior_head = None if top else nn.Sequential(*copy.deepcopy(head))
     correction = nn.Sequential(*([] if top else some()), *head)
     down = nn.Sequential(*[nn.Upsample(scale_factor=2)] * grow, *some())

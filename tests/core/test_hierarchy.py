@@ -5,6 +5,7 @@ test_seam asks of the models of `vaelib.hierarchy` what it asks of any other mod
 
 import itertools
 import math
+import warnings
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ MAPS = {
     "convolutional 1": ((2, 7),),
     "convolutional 1, large": ((1, 14),),
     "convolutional 2": ((2, 7), (1, 14)),
-    "convolutional 3": ((2, 7), (1, 7), (1, 14)),
+    "convolutional 3": ((3, 1), (1, 7), (1, 14)),
     "convolutional 4": ((1, 7), (2, 7), (1, 14), (2, 14)),
 }
 NAMES = [*SIZES, *MAPS]
@@ -36,7 +37,7 @@ NAMES = [*SIZES, *MAPS]
 def build(name, seed=0):
     generator = torch.Generator().manual_seed(seed)
     if name in SIZES:
-        return hierarchy.dense(sizes=SIZES[name], width=10, generator=generator)
+        return hierarchy.dense(sizes=SIZES[name], width=10, blocks=1, generator=generator)
     return hierarchy.convolutional(maps=MAPS[name], channels=4, generator=generator)
 
 
@@ -388,7 +389,7 @@ class TestUse:
 def trained(request, digits):
     generator = torch.Generator().manual_seed(0)
     model = (
-        hierarchy.dense(sizes=(4, 8, 8), width=64, generator=generator)
+        hierarchy.dense(sizes=(4, 8, 8), width=64, blocks=1, generator=generator)
         if request.param == "dense"
         else hierarchy.convolutional(channels=8, generator=generator)
     )
@@ -515,10 +516,11 @@ class TestRates:
 class TestTrouble:
     """What users of other hierarchies report."""
 
-    def test_no_step_is_skipped_however_large_the_gradient(self, pixels):
+    @pytest.mark.parametrize("limit", [200, 3, math.inf])
+    def test_no_step_is_skipped_however_large_the_gradient(self, limit, pixels):
         """openai/vdvae, issue 25: skipping steps above a threshold can skip all that follow."""
         model, norms = build("dense 3"), []
-        seen = [weights(model)]
+        model.largest_gradient, seen = limit, [weights(model)]
 
         def thousandfold(model, image, noise):
             return ElboTerms(*(1000 * term for term in elbo(model, image, noise)))
@@ -528,13 +530,37 @@ class TestTrouble:
             norms.append(torch.stack(gradients).norm().item())
             seen.append(weights(model))
 
-        settings = dict(epochs=10, batch_size=20, objective=thousandfold, watch=watch)
-        history = train(model, pixels, generator=torch.Generator().manual_seed(0), **settings)
-        assert min(norms) > 400, "the threshold of that report"
-        assert len(seen) == 31
+        settings = dict(epochs=3, batch_size=5, objective=thousandfold, watch=watch)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            history = train(model, pixels, generator=torch.Generator().manual_seed(0), **settings)
+        told = [f"in epoch {epoch}, 12 of 12 gradients were longer than" for epoch in (1, 2, 3)]
+        assert len(said) == len(told) * (limit < math.inf)
+        for warning, words in zip(said, told, strict=False):
+            assert str(warning.message).startswith(words)
+        if limit < math.inf:
+            assert norms == pytest.approx([limit] * 36, rel=1e-3)
+        else:
+            assert min(norms) > 400, "the threshold of that report"
+        assert len(seen) == 37
         assert all(not torch.equal(a, b) for a, b in itertools.pairwise(seen))
-        assert history.train.bound[-1] > history.train.bound[0] + 5000
+        assert history.train.bound[-1] > history.train.bound[0] + 1000
 
+    def test_a_long_gradient_keeps_its_direction_and_a_short_one_its_length(self, pixels):
+        gradients = {}
+        for limit in (math.inf, 200.0, 0.5):
+            model = build("dense 2")
+            model.largest_gradient = limit
+            settings = dict(epochs=1, batch_size=len(pixels))
+            train(model, pixels, generator=torch.Generator().manual_seed(0), **settings)
+            parts = [value.grad.flatten() for value in model.parameters()]
+            gradients[limit] = torch.cat(parts)
+        whole, short = gradients[math.inf], gradients[0.5]
+        assert 0.5 < whole.norm() < 200
+        assert torch.equal(gradients[200.0], whole)
+        assert torch.allclose(short, whole * 0.5 / whole.norm(), atol=1e-6)
+
+    @pytest.mark.filterwarnings("ignore:.*gradients were longer than")
     @pytest.mark.parametrize("name", ["dense 3", "convolutional 3"])
     @pytest.mark.parametrize("rate", [0.1, 1.0, 1e4])
     def test_large_steps_on_small_batches_stay_finite_or_are_explained(self, name, rate, pixels):
@@ -586,7 +612,7 @@ class TestRefusals:
         ("settings", "words"),
         [
             (dict(sizes=()), "at least one level.* got 0 levels"),
-            (dict(sizes=(3, 0)), r"positive sizes.* sizes \(3, 0, 300, 784\)"),
+            (dict(sizes=(3, 0)), r"positive sizes.* levels of \[3, 0\], sizes of \[200, 784\]"),
             (dict(width=0), "positive sizes"),
             (dict(pixels=-1), "positive sizes"),
             (dict(blocks=-1), "0 blocks or more; got .* -1 blocks"),
