@@ -110,7 +110,7 @@ def skipping(pixels=784):
 
 
 def dense_levels(pixels=784):
-    return hierarchy.dense(sizes=(2, 2, 3), width=16, pixels=pixels)
+    return hierarchy.dense(sizes=(2, 2, 3), width=16, blocks=1, pixels=pixels)
 
 
 def convolutional_levels(pixels=784):
@@ -161,6 +161,7 @@ def test_each_is_written_in_forty_lines():
         assert sum(len(inspect.getsource(part).splitlines()) for part in parts) <= 40
 
 
+@pytest.mark.filterwarnings("ignore:.*gradients were longer than")  # of so small a model
 def test_it_trains_and_is_evaluated(make, digits):
     model, images = make(), digits[:600]
     settings = dict(protocol=make.protocol, generator=torch.Generator().manual_seed(2))
