@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelib.device import reading_waits
 from vaelib.elbo import ElboTerms
@@ -71,7 +71,10 @@ class Guard:
     def shorten(self) -> None:
         """Shorten a gradient whose norm is above the model's `largest_gradient` to that norm."""
         if (limit := self.run.model.largest_gradient) < math.inf:
-            norm = torch.nn.utils.clip_grad_norm_(self.run.model.parameters(), limit)
+            values = [value for value in self.run.model.parameters() if value.grad is not None]
+            norm = nn.utils.get_total_norm([value.grad for value in values])
+            if self.waits or norm > limit:
+                nn.utils.clip_grads_with_norm_(values, limit, norm)
             self.shortened += torch.stack([norm > limit, norm > 0]).to(self.shortened)
 
     def check_epoch(self) -> None:
