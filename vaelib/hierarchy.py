@@ -191,7 +191,7 @@ def convolutional(
         stages.append(_stage(*level, shape, some, activation, top=not stages, grow=grow))
         shrink = [nn.Conv2d(channels, channels, 2, stride=2)] * grow
         up.insert(0, nn.Sequential(*shrink, *some()))
-    patch = 28 // sides[-1]
+    patch = 28 // shapes[-1][-1]
     first = nn.Conv2d(patch**2, channels, 3, padding=1), activation_layer(activation)
     up[0] = nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.PixelUnshuffle(patch), *first, *up[0])
     last = activation_layer(activation), nn.Conv2d(channels, patch**2, 3, padding=1)

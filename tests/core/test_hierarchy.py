@@ -28,6 +28,7 @@ MAPS = {
     "convolutional 1": ((2, 7),),
     "convolutional 1, large": ((1, 14),),
     "convolutional 2": ((2, 7), (1, 14)),
+    "convolutional 2, whole images": ((3, 1), (2, 1)),
     "convolutional 3": ((3, 1), (1, 7), (1, 14)),
     "convolutional 4": ((1, 7), (2, 7), (1, 14), (2, 14)),
 }
