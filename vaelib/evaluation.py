@@ -113,7 +113,7 @@ def draw_log_weights(
     # Made once: small results kept from between large pieces would hold these pieces' memory.
     weights = torch.empty(samples, len(image), device=image.device, dtype=image.dtype)
     with measuring(model):
-        guided = Guided(model, image, posterior)
+        guided = Guided(model, posterior, image)
         for some in weights.split(at_once):
             shape = len(some), len(image), model.latent
             noise = standard_normal(*shape, like=image, generator=generator)
@@ -122,19 +122,17 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model for these images alone, with features computed once; `top` replaces its first q."""
+    """A model whose top level has the given `q`; with an `image` batch, for these images alone."""
 
-    def __init__(self, model: LatentModel, image: Tensor, top: Gaussian | None) -> None:
+    def __init__(self, model: LatentModel, q: Gaussian | None, image: Tensor | None = None) -> None:
         super().__init__()
-        self.sizes, self.pixels = model.sizes, model.pixels
+        self.sizes, self.pixels, self.features = model.sizes, model.pixels, model.features
         self.prior, self.likelihood, self.descend = model.prior, model.likelihood, model.descend
-        with torch.no_grad():
-            self._features = model.features(image)
-        self._top, self._lower = top or model.posterior(self._features, []), model.posterior
-
-    def features(self, image: Tensor) -> Tensor:
-        """What the model computed of the images."""
-        return self._features
+        if image is not None:
+            with torch.no_grad():
+                seen = model.features(image)
+            self.features, q = lambda image: seen, q or model.posterior(seen, [])
+        self._top, self._lower = q, model.posterior
 
     def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
         """The given Gaussians at the top, the model's q below."""
@@ -185,7 +183,7 @@ def fit_posterior(
     optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
     with measuring(model):
-        guided = Guided(model, image, Gaussian(mean, log_std))
+        guided = Guided(model, Gaussian(mean, log_std), image)
         for _ in range(steps):
             shape = samples, len(image), model.latent
             terms = guided.terms(image, standard_normal(*shape, like=mean, generator=generator))

@@ -85,7 +85,7 @@ class Guard:
         if self.waits:
             self._keep()
         shortened, steps = self.shortened.tolist()
-        if shortened > max(steps / 2, 10):
+        if shortened > max(0.9 * steps, 10):
             warnings.warn(
                 f"in epoch {self.run.epoch}, {shortened:.0f} of {steps:.0f} gradients were longer "
                 f"than model.largest_gradient, {self.run.model.largest_gradient:g}, and were "

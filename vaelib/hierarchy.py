@@ -135,7 +135,7 @@ def dense(
     *,
     sizes: Sequence[int] = (20, 50),
     width: int = 200,
-    blocks: int = 2,
+    blocks: int = 1,
     activation: str = "silu",
     pixels: int = 784,
     generator: Generator | None = None,

@@ -73,7 +73,7 @@ def test_log_weights_are_three_densities(pixels, generator):
     given = [value.clone() for value in (image, *posterior, noise)]
     for found in (
         model.sampled_terms(image, noise).bound,
-        evaluation.Guided(model, image, posterior).sampled_terms(image, noise).bound,
+        evaluation.Guided(model, posterior).sampled_terms(image, noise).bound,
     ):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-3)
     for before, after in zip(given, (image, *posterior, noise), strict=True):

@@ -23,6 +23,7 @@ from vaelib import (
     latent,
     objectives,
     sampling,
+    sharpness,
     training,
     vae,
 )
@@ -565,6 +566,11 @@ def same_weighted(lesson):
             assert torch.equal(a, b)
 
 
+def same_undecided(lesson):
+    mean_image = torch.rand(9, 784).square()
+    assert lesson(mean_image) == pytest.approx(sharpness.undecided(mean_image).mean().item())
+
+
 def same_fit(lesson):
     images = torch.randint(0, 256, (250, 784)).to(torch.uint8)
     models = []
@@ -630,6 +636,7 @@ TWINS = {
     ("elbo", "weighted"): same_weighted,
     ("training", "fit"): same_fit,
     ("training", "sample"): same_sample,
+    ("training", "undecided"): same_undecided,
     ("evaluation", "log_mean_exp"): same_log_mean_exp,
     ("latent", "active_units"): same_active_units,
     ("objectives", "importance_weighted"): same_importance_weighted,

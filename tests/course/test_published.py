@@ -49,8 +49,8 @@ SIZES = {
     "iwae-network": (50,),
     "conv-one-layer": (50,),
     "two-level": (20, 50),
-    "three-level": (10, 20, 50),
-    "conv-two-level": (4 * 7 * 7, 14 * 14),
+    "three-level": (10, 20, 40),
+    "conv-two-level": (20, 2 * 7 * 7),
 }
 
 

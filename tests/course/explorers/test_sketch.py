@@ -81,7 +81,9 @@ def test_its_share_is_a_count_of_easier_digits(model, test, tests, number):
     cost, share, _ = said(sketch.view_drawing(model, tests, drawing(test, number)))
     costs = -evaluation.evaluate(model, test.images).bound
     easier = sum(other < cost for other in costs.tolist())
-    assert float(share.removesuffix(" %")) == pytest.approx(100 * easier / 1000, abs=0.6)
+    assert float(share.removesuffix(" %")) == pytest.approx(
+        100 * easier / 1000, abs=0.61
+    )  # rounded to 1, and one digit of 1,000
 
 
 def test_a_share_is_all_or_none_only_where_it_is():
