@@ -20,8 +20,8 @@ def log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """log p(x|z) of each binary image in nats, summed over its pixels.
 
-    A pixel is 1 with probability sigmoid(logit), independently given the latent. Computed as
-    log p = x·l − log(1 + exp(l)), which does not overflow. Kingma & Welling 2014, appendix C.1.
+    Σ x·l − log(1 + exp(l)), which does not overflow (Kingma & Welling 2014, appendix C.1). Raises
+    ValueError where shapes differ, and for pixels outside [0, 1].
     """
     check_alike("images and logits", image, logits)
     if image.numel() and not reading_waits(image.device):  # to read would be to wait there

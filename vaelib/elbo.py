@@ -44,7 +44,7 @@ def elbo(
 def kl(posterior: Gaussian, prior: Gaussian | None = None) -> Float[Tensor, "*batch"]:
     """KL(q(z|x) ‖ p(z)) of each image in nats, summed over latent dimensions.
 
-    The prior is N(0, I) unless given. Kingma & Welling 2014, appendix B, in log σ.
+    The prior is N(0, I) by default (Kingma & Welling 2014, B). ValueError where shapes differ.
     """
     return kl_per_dimension(posterior, prior).sum(-1)
 

@@ -40,7 +40,7 @@ def sample(
 
 
 def sample_prior(model: LatentModel, count: int, *, generator: Generator | None = None) -> Samples:
-    """`count` new images: z from the prior, then pixels drawn from p(x|z)."""
+    """`count` new images: z from the prior, then pixels from p(x|z). ValueError for none."""
     if count < 1:
         raise ValueError(f"expected a count of at least 1, got {count}")
     like = next(model.parameters())

@@ -62,9 +62,9 @@ def train(
     and latent noise, so one seed repeats a run exactly on one machine. `protocol` is a name or a
     function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
-    `watch` gets a `Report` after every step. The run takes place where the model is, such as after
-    `model.to("cuda")`, and in the type of its weights, whatever autocast says; what is reported of
-    a bfloat16 or float16 model is computed again in float32.
+    `watch` gets a `Report` after every step. The run takes place where the model is, in the type of
+    its weights, whatever autocast says; what is reported of a bfloat16 or float16 model is computed
+    again in float32. Gradients longer than `model.largest_gradient` are shortened to that norm.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
@@ -76,7 +76,7 @@ def train(
 
     Raises what `vaelib.evaluation.checked_rows` raises; ValueError for a setting outside its
     range, a model that has been trained, a `save_to` that exists, and a run that was begun with
-    other settings; `NonFiniteError` when the loss is infinite or NaN.
+    other settings; `NonFiniteError` when the loss is infinite or NaN (good parameters are kept).
     """
     epochs, batch_size = map(operator.index, (epochs, batch_size))
     if min(epochs, batch_size) < 1:
