@@ -1,7 +1,7 @@
-"""Evaluate one checkpoint as the literature does: `python -m benchmarks.published.judge FILE`.
+"""Evaluate a checkpoint as the literature does: `python -m benchmarks.published.judge FILE [SAMPLES]`.
 
 Sees the file and the test images, nothing else of the run that made it. Prints JSON: −log p(x)
-by 5,000 importance samples, −ELBO and the KL of each level in nats per image, over all 10,000 test
+by 5,000 importance samples (or SAMPLES), −ELBO and the KL of each level in nats per image, over all 10,000 test
 images under one fixed draw of the dynamic binarization.
 """
 
@@ -80,4 +80,4 @@ def active_units_of(model: LatentModel, images: UInt8[Tensor, "image pixel"]) ->
 
 
 if __name__ == "__main__":
-    print(json.dumps(judge(sys.argv[1], binarized_test_images())))
+    print(json.dumps(judge(sys.argv[1], binarized_test_images(), *map(int, sys.argv[2:]))))

@@ -4,6 +4,7 @@ Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, let the judge e
 checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
 recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
 --epochs, or as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
+With --samples N, the judge draws N importance samples per image instead of 5,000.
 With --called WORD, results and checkpoints are called NAME-WORD, such as one-layer-longer.
 
 The clock runs from the first step to the last, binarization included, imports and reading files
@@ -30,6 +31,7 @@ from torch import Generator, Tensor
 from benchmarks.published.judge import (
     BINARIZATION_SEED,
     BINARIZATION_SHA256,
+    SAMPLES,
     JudgeError,
     binarized_test_images,
     judge,
@@ -179,9 +181,9 @@ def epochs_within(minutes: float, recipe: Recipe, images: Tensor) -> int:
     return max(1, int(60 * minutes / (20 * seconds[-1])))
 
 
-def judged(run: dict) -> dict:
+def judged(run: dict, samples: int) -> dict:
     """The run's row of the results: what the judge, a process of its own, says of its file."""
-    command = [*JUDGE, str(run["checkpoint"])]
+    command = [*JUDGE, str(run["checkpoint"]), str(samples)]
     done = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
     few = binarized_test_images()[:CURVE_IMAGES]
     curve = []
@@ -258,6 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--add", action="store_true", help="keep the other seeds that NAME.json already has"
     )
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="of the judge, per image")
     parser.add_argument("--called", metavar="WORD", help="name the files NAME-WORD")
     options = parser.parse_args(arguments)
     if any(n is not None and n <= 0 for n in (options.seeds, options.epochs, options.minutes)):
@@ -283,7 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}, seed {seed}: {recipe.epochs} epochs", flush=True)
         run = fit(recipe, images, seed, BUILD, name)
         print(f"  trained in {run['minutes']:.2f} minutes; now the judge", flush=True)
-        found = judged(run)
+        found = judged(run, options.samples)
         rows = sorted([*(row for row in rows if row["seed"] != seed), found], key=SEED)
         print(
             f"  −log p(x) {found['negative_log_likelihood']:.2f}, "
