@@ -14,6 +14,7 @@ from vaelib.course.exercises import (
     elbo,
     encoder,
     evaluation,
+    hierarchy,
     latent,
     objectives,
     training,
@@ -30,6 +31,7 @@ TOPICS = (  # in the notebooks' order
     evaluation,
     latent,
     compression,
+    hierarchy,
     objectives,
 )
 EXERCISES: Mapping[str, Exercise] = {
