@@ -39,7 +39,7 @@ The form of the file, with `look` for {"confidence", "classes", "precision", "re
   top level's prior does not matter.
 - **Overconfident**: logits times a factor; nats on the first 1,000 test images with 1,000 samples.
   The encoder stays as it was, so the estimate of log p(x) lies further below it than usual.
-- **Fewer**: one-layer and conv-one-layer trained on 2,000 images; nats on the first 1,000 test
+- **Fewer**: latent-50 and conv-one-layer trained on 2,000 images; nats on the first 1,000 test
   images with 200 samples. The convolutional runs stand in both comparisons.
 """
 
@@ -85,13 +85,14 @@ JUDGE = BUILD.parent / "sharpness" / "judge.safetensors"
 NAMES = (
     "latent-5",
     "latent-20",
-    "one-layer",
+    "latent-50-shorter",
+    "latent-50",
     "conv-one-layer",
-    "conv-one-layer-longer",
-    "two-level",
-    "three-level",
+    "one-layer",
     "conv-two-level",
-    "hour",
+    "three-level",
+    "two-level",
+    "two-level-longer",
 )
 COUNT, FEW, AT_ONCE = 10_000, 1000, 1000
 FACTORS = (1, 2, 3)
@@ -250,7 +251,7 @@ def add_runs(
         print(name, json.dumps(runs[-1] | {"curve": "..."}), flush=True)
 
 
-def overconfident(scene: Scene, name: str = "one-layer", seed: int = 0) -> Row:
+def overconfident(scene: Scene, name: str = "latent-50", seed: int = 0) -> Row:
     """The same model with logits multiplied by each factor: fewer undecided pixels, fewer nats."""
     model, rows = checkpoint.load(checkpoint_of(name, seed)), []
     for factor in FACTORS:
@@ -282,7 +283,7 @@ def fewer(scene: Scene) -> list[Row]:
     images, test, rows = scene.train.images[:FEWER], scene.binarized[:FEW], []
 
     def add(equal: str, network: str, seed: int, epochs: int) -> Row:
-        recipe = RECIPES["one-layer" if network == "dense" else "conv-one-layer"]
+        recipe = RECIPES["latent-50" if network == "dense" else "conv-one-layer"]
         model, minutes = trained(replace(recipe, epochs=epochs), images, seed)
         row = {"equal": equal, "network": network, "seed": seed, "epochs": epochs}
         rows.append(row | {"minutes": minutes} | nats(model, test, samples=200))
@@ -314,7 +315,7 @@ def made_up(part: Row | list[Row] | None) -> bool:
 def missing(name: str) -> list[str]:
     """What must be there before this name can be measured, and is not."""
     if name in PARTS:
-        needed = [checkpoint_of("one-layer", 0)] if name == "overconfident" else []
+        needed = [checkpoint_of("latent-50", 0)] if name == "overconfident" else []
     elif (source := published(name)) is None:
         return [f"{name}.json"]
     else:
