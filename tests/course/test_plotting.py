@@ -255,3 +255,20 @@ def test_each_digit_has_a_colour_of_its_own():
     axes = plotting.scatter_latents(torch.zeros(10, 2), torch.arange(10))
     assert len({tuple(dots.get_facecolor()[0]) for dots in axes.collections}) == 10
     plt.close(axes.figure)
+
+
+def test_the_hierarchy_has_an_arrow_for_each_dependence():
+    """The lower q sees image and upper latent; the pixels see both latents."""
+    figure = plotting.draw_hierarchy()
+    axes = figure.axes[0]
+    at = {text.get_position(): text.get_text() for text in axes.texts if text.get_text()}
+    arrows = {
+        (at[note.xyann], at[note.xy]) for note in axes.texts if getattr(note, "arrow_patch", None)
+    }
+    assert len(arrows) == 12
+    into = {end: {begin for begin, other in arrows if other == end} for end in at.values()}
+    assert into["Δμ, Δ"] == {"features\nfor z₂", "z₁"}
+    assert into["z₂"] == {"Δμ, Δ", "μ, σ"}
+    assert into["p(x|z₁, z₂)"] == {"z₁", "z₂"}
+    assert not into["image x"]
+    plt.close(figure)

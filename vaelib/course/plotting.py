@@ -255,6 +255,47 @@ def draw_architecture(pixels: int = 784, hidden: int = 500, latent: int = 5) -> 
     return figure
 
 
+def draw_hierarchy() -> Figure:
+    """A model with two levels of latents: the way up, the corrections, and the path down."""
+    places = {
+        "image x": (0, 0, BLUE),
+        "features\nfor z₂": (0, 1, BLUE),
+        "features\nfor z₁": (0, 2, BLUE),
+        "q(z₁|x)": (1, 2, ORANGE),
+        "Δμ, Δ": (1, 1, ORANGE),
+        "z₁": (2, 2, BLACK),
+        "z₂": (2, 1, BLACK),
+        "p(x|z₁, z₂)": (2, 0, BLACK),
+        "N(0, I)": (3, 2, BLACK),
+        "μ, σ": (3, 1, BLACK),
+    }
+    below = {
+        "image x": ["features\nfor z₂"],
+        "features\nfor z₂": ["features\nfor z₁", "Δμ, Δ"],
+        "features\nfor z₁": ["q(z₁|x)"],
+        "q(z₁|x)": ["z₁"],
+        "Δμ, Δ": ["z₂"],
+        "N(0, I)": ["z₁"],
+        "z₁": ["Δμ, Δ", "μ, σ", "p(x|z₁, z₂)"],
+        "μ, σ": ["z₂"],
+        "z₂": ["p(x|z₁, z₂)"],
+    }
+    figure = plt.figure(figsize=(8.6, 3.8))
+    axes = figure.add_subplot()
+    for name, (x, y, colour) in places.items():
+        frame = {"boxstyle": "round,pad=0.5", "fc": "white", "ec": colour, "lw": 2}
+        axes.text(x, y, name, ha="center", va="center", bbox=frame, zorder=3)
+        for end in below.get(name, ()):
+            u, v, other = places[end]
+            line = {"color": ORANGE if other == ORANGE else colour, "lw": 2}
+            bend = f"arc3,rad={-0.6 if y - v > 1 else 0}"
+            arrow = {"arrowstyle": "-|>", "shrinkA": 28, "shrinkB": 28, "connectionstyle": bend}
+            axes.annotate("", (u, v), (x, y), arrowprops=arrow | line)
+    axes.set(xlim=(-0.4, 3.4), ylim=(-0.4, 2.4), title="Up once, then down, level by level")
+    axes.axis("off")
+    return figure
+
+
 def show_toy(
     latents: Float[Tensor, " image"],
     probability: Float[Tensor, "image pixel"],
