@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from benchmarks.timing import facts
-from vaelib import data
+from vaelib import data, hierarchy
 from vaelib.binarization import threshold
 from vaelib.compression import Codec
 from vaelib.course import demonstration, explorers
@@ -40,6 +40,7 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
     """How each explorer is made, by its name."""
     model, test = demonstration.model(), data.load(split="test")
     binary = threshold(test.images[:100]).mul(255).byte()
+    layered = hierarchy.dense(width=128, generator=torch.Generator().manual_seed(0))
     return {
         "binarize": lambda: explorers.binarize(test.images),
         "encode": explorers.encode,
@@ -50,6 +51,7 @@ def builders() -> dict[str, Callable[[], explorers.Explorer]]:
         "differentiate": lambda: explorers.differentiate(*toy()),
         "walk": lambda: explorers.walk(model, test.images, test.labels),
         "weigh": lambda: explorers.weigh({1: model, 2: model}, test.images),
+        "levels": lambda: explorers.levels(layered, test.images),
         "compress": lambda: explorers.compress(Codec(model), binary),
         "draw": lambda: explorers.draw(model, test.images, test.labels),
     }

@@ -29,6 +29,7 @@ from vaelib.course.explorers import (
     gap,
     gradients,
     latent_map,
+    redraw,
     shell,
     sketch,
     weights,
@@ -159,6 +160,23 @@ def compressed(world: Toy, settings: Settings) -> View:
     return bits.view_bits(world.chain, image=image, before=before)
 
 
+REDRAW = "Redraw"
+
+
+def layered(world: Toy, settings: Settings) -> View:
+    return redraw.view_levels(
+        world.layered,
+        threshold(digit(world, settings)),
+        kept=settings["levels kept (number)"],
+        temperature=settings["temperature (prior σ)"],
+        draw=settings.get(REDRAW, 1),
+    )
+
+
+def redrawn(world: Toy, settings: Settings) -> Settings:
+    return {REDRAW: settings.get(REDRAW, 1) + 1}
+
+
 CASES = [
     Case(
         "binarize",
@@ -222,6 +240,13 @@ CASES = [
         key="images before it (number)",
         drag="image (index)",
         buttons={},
+    ),
+    Case(
+        "levels",
+        layered,
+        key="temperature (prior σ)",
+        drag="digit (index)",
+        buttons={REDRAW: redrawn},
     ),
 ]
 

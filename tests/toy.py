@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from vaelib import vae
+from vaelib import hierarchy, vae
 from vaelib.binarization import threshold
 from vaelib.compression import Codec
 from vaelib.course.explorers import bits, sketch
@@ -51,6 +51,12 @@ class Toy:
             beta: vae.dense(hidden=40, generator=torch.Generator().manual_seed(seed))
             for beta, seed in seeds.items()
         }
+
+    @cached_property
+    def layered(self) -> hierarchy.Hierarchy:
+        """Two levels of latents."""
+        generator = torch.Generator().manual_seed(0)
+        return hierarchy.dense(sizes=(2, 3), width=40, generator=generator)
 
     @cached_property
     def codec(self) -> Codec:

@@ -31,6 +31,7 @@ CELLS = {
     "estimate": "explorers.estimate(*toy())",
     "differentiate": "explorers.differentiate(*toy())",
     "weigh": "explorers.weigh(world.family, world.images)",
+    "levels": "explorers.levels(world.layered, world.images)",
     "walk": "explorers.walk(world.trained, world.images, world.labels)",
     "train_live": f"explorers.train_live(world.images.repeat({TRAINED}, 1), world.images)",
     "draw": "explorers.draw(world.trained, world.images, world.labels)",

@@ -9,7 +9,7 @@ import torch
 from looking import image_at
 from toy import toy
 
-from vaelib import sampling, vae
+from vaelib import hierarchy, sampling, vae
 from vaelib.binarization import threshold
 from vaelib.compression import Codec
 from vaelib.course import explorers
@@ -24,6 +24,7 @@ from vaelib.course.explorers import (
     gradients,
     latent_map,
     live,
+    redraw,
     sketch,
     weights,
 )
@@ -37,6 +38,11 @@ def model_of(pixels: int, latent: int = 3) -> vae.VAE:
     return vae.dense(pixels=pixels, hidden=20, latent=latent, generator=generator)
 
 
+def levels_of(pixels: int) -> hierarchy.Hierarchy:
+    generator = torch.Generator().manual_seed(0)
+    return hierarchy.dense(sizes=(2, 3), width=16, blocks=1, pixels=pixels, generator=generator)
+
+
 def bytes_of(count: int, pixels: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (count, pixels), generator=generator).to(torch.uint8)
@@ -48,6 +54,7 @@ DIGITS = threshold(IMAGES)
 FAMILY = {0.5: MODEL, 2.0: model_of(784)}
 BINARY = DIGITS.mul(255).byte()
 CODEC = Codec(MODEL)
+LEVELS = levels_of(784)
 
 
 def view_decoded(*, digit: int, tossed: int, **code: float) -> View:
@@ -94,6 +101,10 @@ EXPLORERS = {
         lambda: explorers.weigh(FAMILY, IMAGES),
         lambda **settings: balance.view_balance(balance.family(FAMILY, IMAGES), **settings),
     ),
+    "levels": (
+        lambda: explorers.levels(LEVELS, IMAGES),
+        lambda digit, **settings: redraw.view_levels(LEVELS, DIGITS[digit], **settings),
+    ),
 }
 
 
@@ -110,7 +121,7 @@ def sliders(turned):
 def test_every_control_says_what_it_is_and_in_which_unit(both):
     turned, _ = both
     for name, control in turned.controls.items():
-        if name not in ("point", "tossed", "drawn"):
+        if name not in ("point", "tossed", "drawn", "draw"):
             assert control.description
     for control in sliders(turned).values():
         assert re.fullmatch(r".+ \(.+\)", control.description)
@@ -128,7 +139,7 @@ def test_turning_it_shows_the_view_of_the_settings_and_reset_the_first(both):
         expected = view(**turned.settings)
         assert turned.picture.value == png(expected.figure)
         assert expected.words in turned.words.value
-    for name in {"tossed", "drawn"} & turned.controls.keys():
+    for name in {"tossed", "drawn", "draw"} & turned.controls.keys():
         turned.controls[name].click()
         assert turned.settings[name] == settings[name] + 1
         assert turned.picture.value == png(view(**turned.settings).figure)
@@ -205,6 +216,18 @@ class TestSizes:
         digit = threshold(images[2]).view(size)
         same(image_at(picture, 0.05, balance.PAIR, balance.SIDE, size), digit)
 
+    def test_levels(self, shape, pixels):
+        model, images = levels_of(pixels), bytes_of(3, pixels)
+        turned = explorers.levels(model, images, shape=shape)
+        turned.set(digit=2, kept=2)
+        picture, size = turned.view(**turned.settings).figure.pixels(), shape or (32, 32)
+        digit = threshold(images[2])
+        same(image_at(picture, 0.05, 0.05, redraw.SIDE, size), digit.view(size))
+        latents = redraw.redraw(model, digit, 2, torch.zeros(1, 5))
+        shown = image_at(picture, redraw.LEFT, redraw.ROWS[1], redraw.SMALL, size)
+        same(shown, sampling.decode(model, latents).view(size))
+        assert f"of {pixels} pixels" in turned.words.value
+
     def test_train_live(self, shape, pixels):
         images = bytes_of(100, pixels)
         turned = explorers.train_live(images, images[:20], shape=shape)
@@ -242,6 +265,7 @@ def same(shown, expected):
         lambda: explorers.compress(Codec(model_of(600)), bytes_of(2, 600)),
         lambda: explorers.decode(model_of(600), bytes_of(2, 600)),
         lambda: explorers.walk(model_of(600), bytes_of(2, 600), LABELS[:2]),
+        lambda: explorers.levels(levels_of(600), bytes_of(2, 600)),
         lambda: explorers.train_live(bytes_of(9, 600), bytes_of(9, 600)),
     ],
 )

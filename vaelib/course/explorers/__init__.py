@@ -10,6 +10,7 @@ from vaelib.course.explorers.gap import bound
 from vaelib.course.explorers.gradients import differentiate
 from vaelib.course.explorers.latent_map import walk
 from vaelib.course.explorers.live import train_live
+from vaelib.course.explorers.redraw import levels
 from vaelib.course.explorers.shell import Explorer, View, strip
 from vaelib.course.explorers.sketch import draw
 from vaelib.course.explorers.weights import estimate
@@ -26,6 +27,7 @@ __all__ = [
     "draw",
     "encode",
     "estimate",
+    "levels",
     "strip",
     "train_live",
     "walk",
