@@ -141,7 +141,10 @@ def _first_spoilt(levels: list[Level]) -> str:
         if not level.kl.isfinite().all():
             place = f" of level {number} of {len(levels)} from the top" * (len(levels) > 1)
             mean, log_std = (value.abs().max() for value in level.posterior)
-            return f"the KL{place} (its q has |μ| up to {mean:.2g} and |log σ| up to {log_std:.2g})"
+            sizes = f"|μ| up to {mean:.2g} and |log σ| up to {log_std:.2g}"
+            if (level.posterior.log_std > 44).any():
+                sizes += "; exp(2 log σ) overflows in float32 when log σ is above 44"
+            return f"the KL{place} (its q has {sizes})"
     return ""
 
 
