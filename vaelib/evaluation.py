@@ -124,10 +124,16 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model whose top level has the given `q`; with an `image` batch, for these images alone."""
+    """A model whose q at the top level is the given `q`, a Gaussian for each image.
+
+    With an `image` batch, it is for these images alone: their features are computed once, and `q`
+    may be None, for the model's own. Raises ValueError if both are None.
+    """
 
     def __init__(self, model: LatentModel, q: Gaussian | None, image: Tensor | None = None) -> None:
         super().__init__()
+        if q is None and image is None:
+            raise ValueError("expected q or an image batch from which to predict it, got neither")
         self.sizes, self.pixels, self.features = model.sizes, model.pixels, model.features
         self.prior, self.likelihood, self.descend = model.prior, model.likelihood, model.descend
         if image is not None:
