@@ -163,6 +163,19 @@ class TestJudge:
         assert found["active_units_of_levels"] == [1, 2]
         assert found["active_units"] == 3
 
+    @pytest.mark.parametrize(("more", "samples"), [([], judging.SAMPLES), (["7"], 7)])
+    def test_the_command_takes_a_file_and_a_number_of_samples(
+        self, more, samples, pixels, tmp_path, monkeypatch, capsys
+    ):
+        model = vae.dense(hidden=20, generator=Generator().manual_seed(0))
+        path = str(checkpoint.save(model, tmp_path / "model.safetensors"))
+        images = freeze(pixels[:3], Generator().manual_seed(1))
+        monkeypatch.setattr(judging, "binarized_test_images", lambda: images)
+        judging.main([path, *more])
+        found = json.loads(capsys.readouterr().out)
+        assert found == judging.judge(path, images, samples)
+        assert found["samples"] == samples
+
     def test_refuses_other_images_than_all_were_judged_by(self, monkeypatch, pixels):
         other = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
         monkeypatch.setattr(judging.data, "load", lambda *_: other)
@@ -193,7 +206,7 @@ def test_a_summary_has_mean_spread_and_the_longest_training():
 
 @pytest.fixture
 def small_world(recipe, pixels, tmp_path, monkeypatch):
-    """The whole command on sixty images, with a judge that takes five samples."""
+    """The whole command on sixty images, with a judge that only reads its arguments."""
     images = freeze(pixels, Generator().manual_seed(1))
     some = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
     monkeypatch.setitem(published.RECIPES, "one-layer", recipe)
@@ -204,7 +217,8 @@ def small_world(recipe, pixels, tmp_path, monkeypatch):
     script.write_text(
         "import json, sys\n"
         "size = len(open(sys.argv[1], 'rb').read())\n"
-        "print(json.dumps({'negative_log_likelihood': 103.0, 'negative_elbo': 105.0 + 0 * size}))"
+        "found = {'negative_log_likelihood': 103.0, 'negative_elbo': 105.0 + 0 * size}\n"
+        "print(json.dumps(found | {'samples': int(sys.argv[2])}))"
     )
     monkeypatch.setattr(published, "JUDGE", [sys.executable, str(script)])
     return tmp_path
@@ -229,6 +243,14 @@ def test_other_epochs_than_the_recipes_are_written_as_they_were(small_world):
     published.main(["one-layer", "--seeds", "1", "--epochs", "2", "--into", str(small_world)])
     found = json.loads((small_world / "one-layer.json").read_text())
     assert found["recipe"]["epochs"] == found["runs"][0]["epochs"] == 2
+
+
+@pytest.mark.parametrize(("more", "samples"), [([], judging.SAMPLES), (["--samples", "7"], 7)])
+def test_the_judge_is_told_how_many_samples_to_take(small_world, more, samples):
+    command = ["one-layer", "--seeds", "1", "--epochs", "1", "--into", str(small_world)]
+    published.main([*command, *more])
+    (run,) = json.loads((small_world / "one-layer.json").read_text())["runs"]
+    assert run["samples"] == samples
 
 
 def test_a_seed_that_is_done_is_kept_when_the_next_one_fails(small_world, monkeypatch):
