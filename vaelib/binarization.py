@@ -1,7 +1,13 @@
 """From grey bytes to pixels that are 0 or 1, the two outcomes that a Bernoulli pixel has.
 
-The three protocols, `threshold`, `dynamic` and `static`, are functions of bytes and a random
-generator. Likelihoods under different ones must not be compared.
+The three protocols are functions of bytes and a random generator:
+
+- `threshold`: 1 where the byte exceeds half of 255;
+- `dynamic`: 1 with probability byte / 255, drawn again at each use;
+- `static`: as `dynamic`, but drawn once and kept (`freeze` draws them).
+
+Likelihoods under different protocols must not be compared. A likelihood of grey pixels needs none
+of them, but `intensity`. All these functions raise TypeError unless pixels are a tensor of uint8.
 """
 
 import math
@@ -19,15 +25,16 @@ Protocol = Callable[[Tensor, Generator | None], Tensor]
 
 
 def intensity(pixels: Bytes, generator: Generator | None = None) -> Floats:
-    """Grey level of each pixel from 0 to 1, byte / 255, for a likelihood of grey pixels."""
+    """Grey level of each pixel from 0 (background) to 1 (ink): byte / 255; draws nothing."""
     _check_bytes(pixels)
     return pixels.float() / 255
 
 
 def bernoulli(probability: Floats, noise: Floats) -> Floats:
-    """1 where `noise` ~ Uniform[0, 1) lies below the given probability, else 0.
+    """1 with the given probability, else 0: 1 where `noise` ~ Uniform[0, 1) lies below it.
 
-    Raises TypeError unless probabilities are floats, ValueError outside [0, 1].
+    Raises TypeError unless probabilities are floats, ValueError if one is outside [0, 1] and where
+    shapes differ.
     """
     if not probability.is_floating_point():
         raise TypeError(
@@ -55,7 +62,8 @@ def threshold(pixels: Bytes, generator: Generator | None = None) -> Floats:
 def dynamic(pixels: Bytes, generator: Generator | None = None) -> Floats:
     """The dynamic protocol: each pixel is 1 with probability byte / 255, drawn again at each use.
 
-    As `bernoulli(intensity(pixels), noise)`, with noise made of bytes (IWAE paper, section 5).
+    As `bernoulli(intensity(pixels), noise)`, but with noise made of bytes, so that the probability
+    is exact. Burda, Grosse & Salakhutdinov 2016 (IWAE), section 5.
     """
     _check_bytes(pixels)
     noise = byte_noise(pixels.shape, generator, pixels.device)
@@ -67,7 +75,8 @@ def byte_noise(
 ) -> UInt8[Tensor, "..."]:
     """Bytes from 0 to 254, all equally likely: one lies below `pixel` with chance pixel / 255.
 
-    On a CPU, `torch.randint` would draw a word for each; here each word makes eight.
+    On a CPU, each random word of 64 bits gives eight bytes, and words with a byte of 255 are left
+    out. This is less work than `torch.randint`, which draws a word for each byte.
     """
     checked_generator(generator)
     if torch.device(device).type != "cpu":
@@ -85,8 +94,8 @@ def byte_noise(
 def freeze(pixels: Bytes, generator: Generator | None = None) -> Bytes:
     """Draw each pixel once, as `dynamic` does, and return bytes that are 0 or 255.
 
-    Papers that say "static" use one published sample (Larochelle & Murray 2011), not this one.
-    Raises what `check_ink` raises.
+    The result is a data set for the static protocol. Papers that say "static" use one published
+    sample (Larochelle & Murray 2011), not this one. Raises what `check_ink` raises.
     """
     _check_bytes(pixels)
     check_ink(pixels)
@@ -94,7 +103,10 @@ def freeze(pixels: Bytes, generator: Generator | None = None) -> Bytes:
 
 
 def static(pixels: Bytes, generator: Generator | None = None) -> Floats:
-    """The static protocol: bytes 0 and 255, of `freeze`, become 0 and 1; ValueError for others."""
+    """The static protocol, for bytes from `freeze`: 0 stays 0, 255 becomes 1; draws nothing.
+
+    Raises ValueError for any other byte.
+    """
     _check_bytes(pixels)
     grey = (pixels > 0) & (pixels < 255)
     if grey.any():

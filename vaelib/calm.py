@@ -30,7 +30,11 @@ def cores() -> int:
 
 
 def quota(root: Path = Path("/")) -> float:
-    """The CPU time that Linux allows this process's control groups, in cores; else infinity."""
+    """The CPU time that Linux allows this process's control groups, in cores; else infinity.
+
+    The smallest limit counts: that of the group or of a group around it, in version 1 or 2. What
+    cannot be read is no limit.
+    """
     try:
         return min(_limits(root), default=math.inf)
     except (OSError, ValueError, ZeroDivisionError):

@@ -55,7 +55,8 @@ def load(path: str | Path, model: LatentModel | None = None) -> LatentModel:
     """Rebuild the model that `save` wrote to `path`, on the CPU. Nothing is unpickled.
 
     For a model with code of your own, give a fresh `model` of the same architecture, which is
-    filled and returned. Raises `CheckpointError`, which says what is wrong with the file.
+    filled and returned. Raises `CheckpointError` if the file is missing, damaged or no checkpoint,
+    or has weights whose names, shapes or types do not fit; it says which.
     """
     found = read_checkpoint(path)
     if model is None and "own" in found.model:

@@ -20,8 +20,10 @@ def log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """log p(x|z) of each binary image in nats, summed over its pixels.
 
-    Σ x·l − log(1 + exp(l)), which does not overflow (Kingma & Welling 2014, appendix C.1). Raises
-    ValueError where shapes differ, and for pixels outside [0, 1].
+    A pixel is 1 with probability sigmoid(logit), independently given the latent. Computed from the
+    logit l as Σ x·l − log(1 + exp(l)), in a form that neither overflows nor needs an epsilon.
+    Kingma & Welling 2014, appendix C.1. Raises ValueError where shapes differ and for pixels
+    outside [0, 1]; on an accelerator, the values of pixels are not checked.
     """
     check_alike("images and logits", image, logits)
     if image.numel() and not reading_waits(image.device):  # to read would be to wait there
@@ -81,7 +83,11 @@ class Bernoulli(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """p(x|z) by `hidden_layers`, to one logit per pixel; by default the blog post's."""
+    """p(x|z) by dense layers, from a latent to one logit per pixel.
+
+    The defaults are the blog post's. The settings are those of `Encoder`. Raises what
+    `hidden_layers` raises.
+    """
 
     def __init__(
         self,
@@ -109,7 +115,11 @@ class Decoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """As `Decoder`, by doubling and convolution: 7 × 7 to 14 × 14 to 28 × 28."""
+    """p(x|z) by doubling twice, each time before a convolution: 7 × 7 to 14 × 14 to 28 × 28.
+
+    The mirror of `ConvEncoder`, which raises the same errors. Inputs and outputs are those of
+    `Decoder`, with images of 784 pixels.
+    """
 
     def __init__(
         self,

@@ -18,7 +18,11 @@ def reading_waits(device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what a step frees, up to 32 MB (mallopt(3), M_MMAP_THRESHOLD)."""
+    """Have the C library keep the memory that one step frees for the next step.
+
+    glibc returns large blocks to the system, so the next step needs new pages. It stops doing so
+    once a block as large, up to 32 MB, has been freed (mallopt(3), M_MMAP_THRESHOLD).
+    """
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
@@ -39,8 +43,9 @@ def checked_generator(generator: object) -> Generator | None:
 def generator_on(device: torch.device, generator: Generator | None = None) -> Generator:
     """A generator on `device`: `generator` itself if it is there.
 
-    Else a fresh one, seeded by a number drawn from `generator`, or else from PyTorch's global one.
-    Raises TypeError for a seed in place of a generator.
+    Else a fresh one, seeded by a number drawn from `generator`, so that one seed still decides
+    everything. Without a `generator`, PyTorch's global one of the CPU takes its place. Raises
+    TypeError for a seed in place of a generator.
     """
     generator = checked_generator(generator) or torch.default_generator
     if generator.device.type == device.type:
@@ -56,6 +61,9 @@ def without_autocast(device: torch.device) -> torch.autocast:
 
 
 def standard_normal(*shape: int, like: Tensor, generator: Generator) -> Tensor:
-    """Numbers from N(0, 1), the same in every type, on the device and in the type of `like`."""
+    """Numbers drawn from N(0, 1), on the device and in the type of `like`.
+
+    They are drawn in float32 and then converted, so a seed gives every type the same noise.
+    """
     drawn = torch.randn(shape, generator=generator, device=like.device, dtype=torch.float32)
     return drawn.to(like.dtype)

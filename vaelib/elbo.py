@@ -36,7 +36,9 @@ def elbo(
 ) -> ElboTerms:
     """Estimate the bound's terms for each image from one latent sample, drawn by `noise` ~ N(0, I).
 
-    The KL is exact (Kingma & Welling 2014, equation 7). See `vaelib.vae.LatentModel.terms`.
+    The log-likelihood is a one-sample estimate, the KL is exact (Kingma & Welling 2014, equation
+    7). The model computes both: see `vaelib.vae.LatentModel.terms`. Raises ValueError for images or
+    noise of the wrong shape.
     """
     return model(image, noise)
 
@@ -44,7 +46,8 @@ def elbo(
 def kl(posterior: Gaussian, prior: Gaussian | None = None) -> Float[Tensor, "*batch"]:
     """KL(q(z|x) ‖ p(z)) of each image in nats, summed over latent dimensions.
 
-    The prior is N(0, I) by default (Kingma & Welling 2014, B). ValueError where shapes differ.
+    The prior is N(0, I) unless given. Kingma & Welling 2014, appendix B, with log σ in the place of
+    log σ². Raises ValueError where the shapes of mean and log_std differ.
     """
     return kl_per_dimension(posterior, prior).sum(-1)
 
@@ -52,7 +55,7 @@ def kl(posterior: Gaussian, prior: Gaussian | None = None) -> Float[Tensor, "*ba
 def kl_per_dimension(
     posterior: Gaussian, prior: Gaussian | None = None
 ) -> Float[Tensor, "*batch latent"]:
-    """KL(q(z|x) ‖ p(z)) of each image in nats, one value for each latent dimension."""
+    """KL(q(z|x) ‖ p(z)) of each image in nats, one value for each latent dimension; see `kl`."""
     check_alike("a mean and a log_std", *posterior)
     mean, log_std = map(in_float32, posterior)
     if prior is not None:  # in units of the prior's standard deviation, that prior is N(0, I)
@@ -64,7 +67,11 @@ def kl_per_dimension(
 def log_ratio(
     posterior: Gaussian, latent: Float[Tensor, "*sample latent"], prior: Gaussian | None = None
 ) -> Float[Tensor, "*sample"]:
-    """log q(z|x) − log p(z) at each latent in nats; averaged over z ~ q(z|x), it is `kl`."""
+    """log q(z|x) − log p(z) at each latent in nats, summed over latent dimensions.
+
+    Its average over z ~ q(z|x) is the KL. The prior is N(0, I) unless given. Both densities have
+    the constant −½ log 2π in each dimension, which cancels.
+    """
     mean, log_std = map(in_float32, posterior)
     latent = in_float32(latent)
     under_posterior = (latent - mean) * (-log_std).exp()

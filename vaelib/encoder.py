@@ -25,7 +25,9 @@ def reparameterize(
 ) -> Float[Tensor, "*sample latent"]:
     """The latent μ + σ·ε that `noise` ε ~ N(0, I) picks from the Gaussian of each image.
 
-    Leading dimensions of `noise` are further samples. Kingma & Welling 2014, section 2.4.
+    Given the noise, the latent is a differentiable function of μ and log σ (Kingma & Welling 2014,
+    section 2.4). Leading dimensions of `noise` are further samples. Raises ValueError where shapes
+    differ.
     """
     check_alike("a mean and a log_std", *posterior)
     if noise.shape[-posterior.mean.ndim :] != posterior.mean.shape:
@@ -37,7 +39,10 @@ def reparameterize(
 
 
 class Residual(nn.Module):
-    """A block that adds a correction, h + W₂·a(W₁·h) (He et al. 2016, figure 2)."""
+    """A block that adds a correction to its input, h + W₂·a(W₁·h), of the same width throughout.
+
+    He et al. 2016 ("Deep residual learning"), figure 2.
+    """
 
     def __init__(self, width: int, activation: str) -> None:
         super().__init__()
@@ -52,9 +57,10 @@ class Residual(nn.Module):
 def hidden_layers(
     inputs: int, hidden: int | Sequence[int], blocks: int, activation: str
 ) -> tuple[nn.Sequential, int]:
-    """Dense layers of the width or widths in `hidden`, then `blocks` residual ones; the last width.
+    """Dense layers of the width or widths in `hidden`, then `blocks` residual blocks.
 
-    Raises ValueError for an unknown activation, no width, or a negative number of blocks.
+    Returns these layers and the last width. Raises ValueError for an unknown activation, no width,
+    or a negative number of blocks.
     """
     widths = [hidden] if isinstance(hidden, int) else list(hidden)
     if not widths or min(widths) < 1 or blocks < 0:
@@ -67,7 +73,11 @@ def hidden_layers(
 
 
 class Encoder(nn.Module):
-    """q(z|x) by `hidden_layers` and two heads, for μ and log σ; by default the blog post's."""
+    """q(z|x) by dense layers that two heads share, one for μ and one for log σ.
+
+    The defaults are the blog post's. `hidden` is one width or several, and `blocks` residual blocks
+    of the last width follow. `generator` draws the weights. Raises what `hidden_layers` raises.
+    """
 
     def __init__(
         self,
@@ -90,14 +100,21 @@ class Encoder(nn.Module):
         glorot_uniform(self, generator)
 
     def forward(self, image: Float[Tensor, "batch pixel"]) -> Gaussian:
-        """The approximate posterior of each image. Raises what `check_images` raises."""
+        """The approximate posterior of each image.
+
+        Raises TypeError unless images are floats, ValueError unless they are (batch, pixels).
+        """
         check_images(image, self.pixels)
         hidden = self.hidden(image)
         return Gaussian(self.mean(hidden), self.log_std(hidden))
 
 
 class ConvEncoder(nn.Module):
-    """As `Encoder`, by the blog post's picture: two convolutions, each halved by max pooling."""
+    """q(z|x) by two convolutions, each followed by max pooling: 28 × 28 to 14 × 14 to 7 × 7.
+
+    The blog post draws such an encoder. Inputs and outputs are those of `Encoder`, with images of
+    784 pixels. Raises ValueError for an unknown activation and unless `channels` are two.
+    """
 
     def __init__(
         self,
@@ -136,7 +153,7 @@ def activation_layer(name: str) -> nn.Module:
 
 
 def check_images(image: Tensor, pixels: int) -> None:
-    """Raise unless `image` is a batch of float rows of `pixels` values each."""
+    """Raise TypeError unless images are floats, ValueError unless they are (batch, pixels)."""
     if not torch.is_floating_point(image):
         raise TypeError(
             f"expected images as floats, got {image.dtype}; "

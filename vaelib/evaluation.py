@@ -32,9 +32,10 @@ def evaluate(
 ) -> ElboTerms:
     """The ELBO's terms for each image of a data set, from one latent sample each, in nats.
 
-    Computed where the model is, and in float32 if its weights are narrower. Without a `generator`
-    the noise is that of seed 0, so that two models with the same latent size get the same noise
-    (given the same batch size and protocol). Raises what `checked_rows` raises.
+    Computed where the model is, in float32 if its weights are narrower; autocast has no effect.
+    Without a `generator` the noise is that of seed 0, so that two models with the same latent size
+    get the same noise (given the same batch size and protocol). Raises what `checked_rows` raises,
+    and ValueError for a batch size below 1.
     """
     rates, log_likelihood = _levels(model, images, protocol, batch_size, generator)
     return ElboTerms(log_likelihood, rates.sum(0))
@@ -75,9 +76,10 @@ def estimate(
 
     The estimate is the log of the mean of importance weights p(x, z) / q(z|x): in expectation a
     lower bound of log p(x), which rises with the number of samples from the ELBO towards log p(x)
-    (Burda, Grosse & Salakhutdinov 2016, theorem 1). Without a `generator` all noise is that of
-    seed 0. All pixels are drawn before any latent, so one seed gives the same binary images to
-    every model and number of samples. Raises ValueError for no sample, and as `checked_rows`.
+    (Burda, Grosse & Salakhutdinov 2016, theorem 1). Computed where the model is, in memory that
+    hardly depends on `samples`. Without a `generator` all noise is that of seed 0. All pixels are
+    drawn before any latent, so one seed gives the same binary images to every model and number of
+    samples. Raises ValueError for fewer than one sample, and what `checked_rows` raises.
     """
     samples, bounds, evidences = _count(samples, "sample"), [], []
     with _binary(model, images, protocol, generator) as (rows, binarize, generator):
@@ -103,7 +105,7 @@ def draw_log_weights(
 
     Their mean over samples is the ELBO of that q, their `log_mean_exp` the importance-weighted
     bound. `posterior` is that of the top level. Raises ValueError for images that the likelihood
-    rejects, a posterior for another number of images, and no sample.
+    rejects, a posterior for another number of images, and fewer than one sample.
     """
     samples, image = _count(samples, "sample"), in_float32(image)
     generator = generator_on(image.device, generator)
@@ -122,10 +124,16 @@ def draw_log_weights(
 
 
 class Guided(LatentModel):
-    """A model whose top level has the given `q`; with an `image` batch, for these images alone."""
+    """A model whose q at the top level is the given `q`, a Gaussian for each image.
+
+    With an `image` batch, it is for these images alone: their features are computed once, and `q`
+    may be None, for the model's own. Raises ValueError if both are None.
+    """
 
     def __init__(self, model: LatentModel, q: Gaussian | None, image: Tensor | None = None) -> None:
         super().__init__()
+        if q is None and image is None:
+            raise ValueError("expected q or an image batch from which to predict it, got neither")
         self.sizes, self.pixels, self.features = model.sizes, model.pixels, model.features
         self.prior, self.likelihood, self.descend = model.prior, model.likelihood, model.descend
         if image is not None:
@@ -142,7 +150,8 @@ class Guided(LatentModel):
 def bound_of(log_weights: Float[Tensor, "sample batch"], count: int) -> Float[Tensor, " batch"]:
     """The importance-weighted bound of `count` samples, averaged over disjoint groups of them.
 
-    It has the expectation of one group. Raises ValueError unless the samples make whole groups.
+    Groups share no sample, so the average has the expectation of one group, and less variance.
+    Raises ValueError unless the samples make whole groups.
     """
     if not 1 <= count <= len(log_weights) or len(log_weights) % count:
         raise ValueError(f"{len(log_weights)} samples do not make whole groups of {count}")
@@ -172,9 +181,10 @@ def fit_posterior(
 ) -> Gaussian:
     """The Gaussian of each image that Adam finds by maximising the ELBO in its own μ and log σ.
 
-    Each of the `steps` from `start` on has `samples` new latents; the learning rate falls to a
-    hundredth. The gain is the amortization gap (Cremer, Li & Duvenaud 2018, section 3.2), up to
-    what the steps leave. Raises ValueError as `draw_log_weights` does, and for no step.
+    Begins at `start` and takes `steps`, each with `samples` new latents, while the learning rate
+    falls to a hundredth. The gain is the amortization gap (Cremer, Li & Duvenaud 2018, section
+    3.2), up to the error that the steps leave. Raises ValueError as `draw_log_weights` does, and
+    for fewer than one step.
     """
     steps, samples = _count(steps, "step"), _count(samples, "sample")
     _some_likelihood(model).check(image := in_float32(image).clone())
@@ -197,9 +207,10 @@ def fit_posterior(
 def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -> Tensor:
     """The images as rows of bytes, once it is clear that model and protocol can work on them.
 
-    A protocol of your own is tried on every image. Raises TypeError for what `rows_of` does not
-    take and for a protocol that returns another shape; ValueError for another size, an unknown
-    protocol, bytes that end far below 255, and pixels that the likelihood refuses.
+    A protocol of your own is tried on every image first, with noise of its own. Raises TypeError
+    for what is no model, for images that `rows_of` does not take, and for a protocol that returns
+    anything but a tensor of the images' shape; ValueError for another size, an unknown protocol,
+    bytes that end far below 255, and pixels that the likelihood refuses.
     """
     if not hasattr(model, "pixels"):
         raise TypeError(f"expected a model such as vaelib.vae.dense() gives, got {model!r:.60}")
@@ -222,7 +233,10 @@ def checked_rows(model: LatentModel, images: Images, protocol: str | Protocol) -
 
 @contextmanager
 def in_full_precision(model: LatentModel) -> Iterator[None]:
-    """For a while, float32 in the place of narrower weights, whose sums would lose whole nats."""
+    """Inside the `with` block, convert weights that are narrower than float32 to float32.
+
+    Sums over hundreds of pixels lose whole nats in 16 bits.
+    """
     values = [value for value in (*model.parameters(), *model.buffers()) if is_narrow(value)]
     before = [value.data for value in values]
     try:

@@ -24,11 +24,11 @@ class NonFiniteError(FloatingPointError):
 
 
 class Guard:
-    """Keeps a run's last good parameters, and goes back to them when the loss is no number."""
+    """Keeps a run's last good parameters, and goes back to them if the loss is infinite or NaN."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.waits = run, reading_waits(run.device)
-        self.shortened = torch.zeros(2, device=run.device)  # gradients, and all gradients
+        self.shortened = torch.zeros(2, device=run.device)  # shortened gradients, all gradients
         self._keep()
 
     def __enter__(self) -> "Guard":
@@ -44,9 +44,12 @@ class Guard:
 
     @torch.no_grad()
     def check(self, loss: Tensor, terms: ElboTerms, image: Tensor, noise: Tensor) -> None:
-        """Raise `NonFiniteError` if the loss is no number, and go back to good parameters.
+        """Raise `NonFiniteError` if the loss is infinite or NaN, and go back to good parameters.
 
-        Raises ValueError if the objective did not return a term of each kind for each image.
+        These are the present ones if they give this batch a finite ELBO, else the last copy, which
+        is at most `KEEP_EVERY` steps old. On an accelerator the loss is not read here, because
+        reading waits; `check_epoch` looks once per epoch. Raises ValueError if the objective did
+        not return a term of each kind for each image.
         """
         shapes = [tuple(term.shape) for term in terms]
         if shapes != [(len(image),)] * 2:
@@ -133,18 +136,24 @@ class Guard:
 
 
 def _first_spoilt(levels: list[Level]) -> str:
-    """The first KL from the top down that is no number, and its q's size; "" if there is none."""
+    """The first KL from the top down that is not finite, and its q's size; "" if all are finite."""
     for number, level in enumerate(levels, 1):
         if not level.kl.isfinite().all():
             place = f" of level {number} of {len(levels)} from the top" * (len(levels) > 1)
             mean, log_std = (value.abs().max() for value in level.posterior)
-            return f"the KL{place} (its q has |μ| up to {mean:.2g} and |log σ| up to {log_std:.2g})"
+            sizes = f"|μ| up to {mean:.2g} and |log σ| up to {log_std:.2g}"
+            if (level.posterior.log_std > 44).any():
+                sizes += "; exp(2 log σ) overflows in float32 when log σ is above 44"
+            return f"the KL{place} (its q has {sizes})"
     return ""
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[SimpleNamespace]:
-    """Turn the first Ctrl-C (or stop button) into `requested`; a second one ends at once."""
+    """Turn the first Ctrl-C (or stop button) into `requested`; a second one ends at once.
+
+    Outside the main thread, where signals do not arrive, only `watch` can ask to stop.
+    """
     stop, before = SimpleNamespace(requested=False), signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or before in (signal.SIG_IGN, None):

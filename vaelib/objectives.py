@@ -1,7 +1,8 @@
 """What to maximise instead of the plain ELBO: weighted, warmed up, other gradients, tighter.
 
-Each maps a model, images and noise to the bound's two terms for each image, in nats. To compare
-models, evaluate the ELBO itself, with `vaelib.evaluation`.
+Each is what `train` takes as `objective`: a function that maps a model, images and noise to the
+bound's two terms for each image, in nats. To compare models, evaluate the ELBO itself, with
+`vaelib.evaluation`.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,8 @@ class Weighted:
     """An objective with its KL multiplied by β: E[log p(x|z)] − β·KL(q(z|x) ‖ p(z)).
 
     For β < 1 it is not a lower bound, for β > 1 a looser one. `beta` may be a schedule, such as
-    `WarmUp(600)`. Higgins et al. 2017 (β-VAE), equation 4. Raises ValueError for β < 0.
+    `WarmUp(600)`. Higgins et al. 2017 (β-VAE), equation 4. Raises ValueError for β < 0, and for
+    `ImportanceWeighted`, because its second term is not a KL.
     """
 
     beta: Number | Schedule
@@ -51,8 +53,10 @@ class Weighted:
 class FreeBits:
     """The ELBO, in which a level of latents whose KL is below `nats` counts as `nats`.
 
-    The KL is averaged over the batch. Below `nats` it has no gradient. Kingma et al. 2016 (IAF),
-    equation 15, with levels in the place of groups. Raises ValueError for a negative number.
+    The KL is averaged over the batch. Below `nats` it has no gradient, so the level gains nothing
+    by an even smaller KL. Kingma et al. 2016 ("Improved variational inference with inverse
+    autoregressive flow"), equation 15, with levels in the place of groups. Raises ValueError for a
+    negative number of nats.
     """
 
     nats: Number
@@ -72,8 +76,9 @@ def path_derivative(model: LatentModel, image: Tensor, noise: Tensor) -> ElboTer
     """The ELBO with both terms estimated from one latent, and without the score in its gradient.
 
     log q(z|x) is differentiated along z only, not along the μ and σ that say which q it is. What
-    is left out is 0 on average, and the encoder's gradient has no variance once q is the true
-    posterior of a single level. Roeder, Wu & Duvenaud 2017 ("sticking the landing"), equation 8.
+    is left out is 0 on average. Without it, the encoder's gradient has no variance once q is the
+    true posterior of a single level, because log p(x, z) − log q(z|x) is then the same for every z.
+    Roeder, Wu & Duvenaud 2017 ("Sticking the landing"), equation 8.
     """
     return model.sampled_terms(image, noise, fixed=True)
 
@@ -82,9 +87,10 @@ def path_derivative(model: LatentModel, image: Tensor, noise: Tensor) -> ElboTer
 class ImportanceWeighted:
     """log of the mean of `samples` importance weights, a tighter bound than the ELBO.
 
-    The terms are the log-likelihood, averaged over samples by their normalised weights, and what
-    must be subtracted from it to get the bound. Burda, Grosse & Salakhutdinov 2016 (IWAE), equation
-    8. Raises ValueError for noise of another shape than (sample, batch, latent).
+    The noise is (sample, batch, latent). The terms are the log-likelihood, averaged over samples by
+    their normalised weights, and what must be subtracted from it to get the bound. Burda, Grosse &
+    Salakhutdinov 2016 (IWAE), equation 8. Raises ValueError for noise of another shape, and for
+    fewer than one sample.
     """
 
     samples: int

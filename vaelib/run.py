@@ -24,6 +24,7 @@ class History(NamedTuple):
 
     `train` has the terms of the objective, averaged while the weights moved; `test` (None without
     test images) those of the true ELBO at the epoch's end; `seconds` is the time since the start.
+    With `state`, training can go on where this run ended: `train(…, resume=history)`.
     """
 
     train: ElboTerms
@@ -37,7 +38,7 @@ class Run:
     """A model in training: what moves it, and how far it has come.
 
     `order` has the images that the epoch has yet to visit, `total` the sums of the two terms over
-    the others, `epochs` a row per epoch: two terms, two of the test, seconds.
+    those that it has visited, `epochs` a row per epoch: two terms, two of the test, seconds.
     """
 
     model: LatentModel
@@ -152,7 +153,10 @@ class Run:
 
 
 def read_state(path: str | Path) -> Checkpoint:
-    """What `Run.save` wrote to `path`; `CheckpointError` if the file has no run or is damaged."""
+    """What `Run.save` wrote to `path`: all that a run needs to go on exactly.
+
+    Raises `CheckpointError` if the file is missing, damaged, or has a model but no run.
+    """
     found = checkpoint.read_checkpoint(path)
     if lacking := STATE - found.tensors.keys():
         raise CheckpointError(

@@ -22,7 +22,10 @@ class Samples(NamedTuple):
 def decode(
     model: LatentModel, latent: Float[Tensor, "batch latent"]
 ) -> Float[Tensor, "batch pixel"]:
-    """The mean image of each latent; with the Bernoulli, every pixel's probability of being 1."""
+    """The mean image of each latent; with the Bernoulli, every pixel's probability of being 1.
+
+    Raises ValueError if latents are not (batch, latent).
+    """
     with evaluating(model):
         return model.decode(latent.to(next(model.parameters()).dtype)).mean
 
@@ -40,7 +43,10 @@ def sample(
 
 
 def sample_prior(model: LatentModel, count: int, *, generator: Generator | None = None) -> Samples:
-    """`count` new images: z from the prior, then pixels from p(x|z). ValueError for none."""
+    """`count` new images: z from the prior, then pixels drawn from p(x|z).
+
+    Raises ValueError for a count below 1.
+    """
     if count < 1:
         raise ValueError(f"expected a count of at least 1, got {count}")
     like = next(model.parameters())

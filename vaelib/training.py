@@ -62,9 +62,11 @@ def train(
     and latent noise, so one seed repeats a run exactly on one machine. `protocol` is a name or a
     function of `vaelib.binarization`, `objective` the ELBO or another of `vaelib.objectives`,
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
-    `watch` gets a `Report` after every step. The run takes place where the model is, in the type of
-    its weights, whatever autocast says; what is reported of a bfloat16 or float16 model is computed
-    again in float32. Gradients longer than `model.largest_gradient` are shortened to that norm.
+    `watch` gets a `Report` after every step. Gradients longer than `model.largest_gradient` are
+    shortened to that norm. The run takes place where the model is, such as after
+    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. It is
+    computed in the type of the model's weights, whatever autocast says; what is reported of a
+    bfloat16 or float16 model is computed again in float32.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
@@ -76,7 +78,8 @@ def train(
 
     Raises what `vaelib.evaluation.checked_rows` raises; ValueError for a setting outside its
     range, a model that has been trained, a `save_to` that exists, and a run that was begun with
-    other settings; `NonFiniteError` when the loss is infinite or NaN (good parameters are kept).
+    other settings; `NonFiniteError` when the loss is infinite or NaN (the model keeps its last
+    good parameters).
     """
     epochs, batch_size = map(operator.index, (epochs, batch_size))
     if min(epochs, batch_size) < 1:

@@ -143,7 +143,9 @@ class LatentModel(nn.Module):
 class VAE(LatentModel):
     """One level of latents: an encoder gives q(z|x), a decoder the logits of Bernoulli pixels.
 
-    Both have attributes `latent` and `pixels`. Raises ValueError if these differ.
+    The encoder maps images (batch, pixels) to a `Gaussian`, the decoder latents (batch, latent) to
+    logits (batch, pixels). Both have attributes `latent` and `pixels`. Raises ValueError if these
+    differ.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -169,7 +171,7 @@ class VAE(LatentModel):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """For a while, evaluation mode: no dropout, batch statistics fixed, and no autocast."""
+    """Inside the `with` block, evaluation mode: no dropout, batch statistics fixed, no autocast."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -191,7 +193,8 @@ def dense(
 ) -> VAE:
     """A VAE of dense layers; by default the blog post's, 784-500-5 and back with tanh.
 
-    The decoder has the widths of `hidden` in reverse order. See `vaelib.encoder.hidden_layers`.
+    `hidden` is one width or several; the decoder has them in reverse order. `blocks` residual
+    blocks of the last width follow in each. Raises what `vaelib.encoder.hidden_layers` raises.
     """
     sizes = dict(pixels=pixels, latent=latent, blocks=blocks)
     shared = sizes | dict(activation=activation, generator=generator)

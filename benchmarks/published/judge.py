@@ -1,8 +1,8 @@
-"""Evaluate a checkpoint as the literature does: `python -m benchmarks.published.judge FILE [SAMPLES]`.
+"""Evaluate as the literature does: `python -m benchmarks.published.judge FILE [SAMPLES]`.
 
-Sees the file and the test images, nothing else of the run that made it. Prints JSON: −log p(x)
-by 5,000 importance samples (or SAMPLES), −ELBO and the KL of each level in nats per image, over all 10,000 test
-images under one fixed draw of the dynamic binarization.
+Sees the checkpoint FILE and the test images, nothing else of the run that made it. Prints JSON:
+−log p(x) by 5,000 importance samples per image (or SAMPLES), −ELBO and the KL of each level in
+nats per image, over all 10,000 test images under one fixed draw of the dynamic binarization.
 """
 
 import hashlib
@@ -79,5 +79,11 @@ def active_units_of(model: LatentModel, images: UInt8[Tensor, "image pixel"]) ->
     return [active_units(torch.cat(level)).sum().item() for level in zip(*means, strict=True)]
 
 
+def main(arguments: list[str]) -> None:
+    """Print what `judge` finds for FILE, by SAMPLES importance samples if they are given."""
+    path, *samples = arguments
+    print(json.dumps(judge(path, binarized_test_images(), *map(int, samples))))
+
+
 if __name__ == "__main__":
-    print(json.dumps(judge(sys.argv[1], binarized_test_images(), *map(int, sys.argv[2:]))))
+    main(sys.argv[1:])

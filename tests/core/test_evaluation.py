@@ -80,6 +80,15 @@ def test_log_weights_are_three_densities(pixels, generator):
         assert torch.equal(before, after)
 
 
+def test_a_guided_model_needs_a_q_or_images(pixels, generator):
+    model, image = small(), threshold(pixels[:7])
+    noise = torch.randn(7, 2, generator=generator)
+    with pytest.raises(ValueError, match="expected q or an image"):
+        evaluation.Guided(model, None)
+    found = evaluation.Guided(model, None, image).terms(image, noise)
+    torch.testing.assert_close(found, model.terms(image, noise))
+
+
 @pytest.mark.parametrize("scale", [0.1, 3.0, 30.0, 1e4])
 @pytest.mark.parametrize("pixels", [784, 783, 16])
 def test_the_fast_likelihood_is_the_likelihood(pixels, scale, generator):

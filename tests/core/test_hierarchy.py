@@ -604,6 +604,7 @@ class TestTrouble:
         with pytest.raises(NonFiniteError) as caught:
             train(model, pixels, watch=spoil, **settings)
         assert f"in epoch 1, at step 3: {named}" in str(caught.value)
+        assert "exp(2 log σ)" not in str(caught.value), "log σ is bounded"
         assert torch.equal(weights(model), good[0])
         assert model.trained_steps == 0
 

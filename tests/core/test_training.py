@@ -321,6 +321,21 @@ def test_float16_that_diverges_is_the_likely_cause(digits):
     assert "learning rate" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("head", "size", "named"),
+    [
+        ("log_std", 60.0, r"exp\(2 log σ\) overflows in float32 when log σ is above 44\)"),
+        ("mean", 1e38, r"\|log σ\| up to [0-9.]+\)"),
+    ],
+)
+def test_an_exp_that_overflows_is_named_only_where_it_does(pixels, head, size, named):
+    """Either head makes the KL infinite: by exp(2 · 60), or by the square of 1e38."""
+    model, generator = small()
+    torch.nn.init.constant_(getattr(model.encoder, head).bias, size)
+    with pytest.raises(NonFiniteError, match=rf": the KL \(its q has .*{named} went first"):
+        train(model, pixels, generator=generator)
+
+
 def test_evaluation_neither_drops_out_nor_learns(pixels):
     model, _ = small()
     model.encoder.hidden.append(torch.nn.BatchNorm1d(20))

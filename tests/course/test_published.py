@@ -163,6 +163,19 @@ class TestJudge:
         assert found["active_units_of_levels"] == [1, 2]
         assert found["active_units"] == 3
 
+    @pytest.mark.parametrize(("more", "samples"), [([], judging.SAMPLES), (["7"], 7)])
+    def test_the_command_takes_a_file_and_a_number_of_samples(
+        self, more, samples, pixels, tmp_path, monkeypatch, capsys
+    ):
+        model = vae.dense(hidden=20, generator=Generator().manual_seed(0))
+        path = str(checkpoint.save(model, tmp_path / "model.safetensors"))
+        images = freeze(pixels[:3], Generator().manual_seed(1))
+        monkeypatch.setattr(judging, "binarized_test_images", lambda: images)
+        judging.main([path, *more])
+        found = json.loads(capsys.readouterr().out)
+        assert found == judging.judge(path, images, samples)
+        assert found["samples"] == samples
+
     def test_refuses_other_images_than_all_were_judged_by(self, monkeypatch, pixels):
         other = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
         monkeypatch.setattr(judging.data, "load", lambda *_: other)
@@ -193,7 +206,7 @@ def test_a_summary_has_mean_spread_and_the_longest_training():
 
 @pytest.fixture
 def small_world(recipe, pixels, tmp_path, monkeypatch):
-    """The whole command on sixty images, with a judge that takes five samples."""
+    """The whole command on sixty images, with a judge that only reads its arguments."""
     images = freeze(pixels, Generator().manual_seed(1))
     some = data.Dataset(pixels, torch.zeros(60, dtype=torch.uint8), "mnist")
     monkeypatch.setitem(published.RECIPES, "one-layer", recipe)
@@ -204,7 +217,8 @@ def small_world(recipe, pixels, tmp_path, monkeypatch):
     script.write_text(
         "import json, sys\n"
         "size = len(open(sys.argv[1], 'rb').read())\n"
-        "print(json.dumps({'negative_log_likelihood': 103.0, 'negative_elbo': 105.0 + 0 * size}))"
+        "found = {'negative_log_likelihood': 103.0, 'negative_elbo': 105.0 + 0 * size}\n"
+        "print(json.dumps(found | {'samples': int(sys.argv[2])}))"
     )
     monkeypatch.setattr(published, "JUDGE", [sys.executable, str(script)])
     return tmp_path
@@ -229,6 +243,14 @@ def test_other_epochs_than_the_recipes_are_written_as_they_were(small_world):
     published.main(["one-layer", "--seeds", "1", "--epochs", "2", "--into", str(small_world)])
     found = json.loads((small_world / "one-layer.json").read_text())
     assert found["recipe"]["epochs"] == found["runs"][0]["epochs"] == 2
+
+
+@pytest.mark.parametrize(("more", "samples"), [([], judging.SAMPLES), (["--samples", "7"], 7)])
+def test_the_judge_is_told_how_many_samples_to_take(small_world, more, samples):
+    command = ["one-layer", "--seeds", "1", "--epochs", "1", "--into", str(small_world)]
+    published.main([*command, *more])
+    (run,) = json.loads((small_world / "one-layer.json").read_text())["runs"]
+    assert run["samples"] == samples
 
 
 def test_a_seed_that_is_done_is_kept_when_the_next_one_fails(small_world, monkeypatch):
@@ -280,6 +302,56 @@ OTHERS = [name for name in COMMITTED if name not in RECIPES]
 LITERATURE = results.read("literature")
 
 
+# How many seeds, and samples per image, the results of a recipe need; others need (1, 100). To
+# judge a hierarchy or a convolutional model takes long.
+LEAST = {
+    "latent-5": (3, 5000),
+    "one-layer": (3, 5000),
+    "iwae-network": (3, 5000),
+    "two-level": (3, 500),
+}
+
+
+def enough(name, runs):
+    """Whether there are enough seeds, all judged on every test image and by as many samples."""
+    seeds, least = LEAST.get(name, (1, 100))
+    judged = {(run["images"], run["samples"]) for run in runs}
+    images, samples = min(judged)
+    return (
+        len(judged) == 1
+        and len({run["seed"] for run in runs}) == len(runs) >= seeds
+        and images == 10_000
+        and least <= samples <= judging.SAMPLES
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds", "samples", "is_enough"),
+    [
+        ("one-layer", [0, 1, 2], [5000] * 3, True),
+        ("one-layer", [0, 1, 2], [4999] * 3, False),
+        ("one-layer", [0, 1, 2], [5001] * 3, False),
+        ("one-layer", [0, 1], [5000] * 2, False),
+        ("two-level", [0, 1, 2], [500] * 3, True),
+        ("two-level", [0, 1, 2], [499] * 3, False),
+        ("two-level", [0, 1], [500] * 2, False),
+        ("conv-two-level", [0], [100], True),
+        ("conv-two-level", [0], [99], False),
+        ("conv-two-level", [0, 1], [100] * 2, True),
+        ("conv-two-level", [0, 0], [100] * 2, False),
+        ("conv-two-level", [0, 1], [100, 200], False),
+    ],
+)
+def test_what_is_enough(name, seeds, samples, is_enough):
+    runs = [
+        {"seed": seed, "images": 10_000, "samples": count}
+        for seed, count in zip(seeds, samples, strict=True)
+    ]
+    assert enough(name, runs) == is_enough
+    runs[-1]["images"] = 9999
+    assert not enough(name, runs)
+
+
 @pytest.fixture(params=sorted(RECIPES))
 def result(request):
     if request.param not in COMMITTED:
@@ -292,13 +364,12 @@ class TestCommittedResults:
         name, found = result
         assert found["recipe"] == json.loads(json.dumps(published.describe(RECIPES[name])))
 
-    def test_the_summary_is_that_of_at_least_three_seeds_judged_alike(self, result):
-        _, found = result
-        assert len({run["seed"] for run in found["runs"]}) == len(found["runs"]) >= 3
+    def test_the_summary_is_that_of_enough_seeds_judged_alike(self, result):
+        name, found = result
+        assert enough(name, found["runs"])
         assert found["summary"] == published.summary(found["runs"])
         assert found["test"]["sha256"] == judging.BINARIZATION_SHA256
         for run in found["runs"]:
-            assert (run["images"], run["samples"]) == (10_000, 5000)
             assert run["negative_log_likelihood"] < run["negative_elbo"]
 
     def test_the_curve_falls_to_near_the_judged_number(self, result):
