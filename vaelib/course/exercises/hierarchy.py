@@ -6,7 +6,6 @@ import torch
 
 from vaelib import hierarchy
 from vaelib.course.exercises.exercise import Exercise
-from vaelib.encoder import reparameterize
 
 
 def wasted_nats(images):
@@ -150,7 +149,8 @@ CORRECTION = Exercise(
 def redraw_lower(model, top, noise):
     """Latents of both levels: the top one as given, the lower one drawn from its prior."""
     above = model.descend([], top)
-    lower = reparameterize(model.prior(above), noise)
+    prior = model.prior(above)
+    lower = prior.mean + prior.log_std.exp() * noise
     return torch.cat([top, lower], 1)
 
 
@@ -182,7 +182,7 @@ REDRAW = Exercise(
     given="""
         above = model.descend([], top)
         prior = model.prior(above)
-        z = reparameterize(prior, noise)""",
+        z = prior.mean + prior.log_std.exp() * noise""",
     mistakes="""
         torch.cat([top, noise], 1)
             That is N(0, I) for the lower level. Its prior depends on the level above.
@@ -222,7 +222,7 @@ BILL = Exercise(
         loss that is minimized?""",
     solution="""
         distortion, levels, free = 70, [0.3, 6.0, 1.2], 2
-        bill = distortion + sum(max(kl, free) for kl in levels)  # nats""",
+        bill = distortion + sum(max(level, free) for level in levels)  # nats""",
     reasoning="""Each level counts as its KL or as two nats, whichever is larger: 2 + 6 + 2 = 10.
         With the distortion of 70, the loss is 80. The first and third level have no reason to
         shrink: below two nats, their share of the loss stays the same. The −ELBO is 77.5.""",
