@@ -22,10 +22,10 @@ WASTED = Exercise(
     title="What independent pixels waste",
     kind="core",
     minutes=6,
-    question="""All rows of `images` are binary, different and equally likely, and z does not tell
-        them apart. With the best independent pixels, π is the mean of the images. How many nats
-        more does an image cost, on average, than with a latent that tells which image it is? Some
-        pixels are the same in all images: they cost nothing.""",
+    question="""`images` has shape (image, pixel). Its rows are binary, different and equally
+        likely, and z does not tell them apart. With the best independent pixels, π is the mean of
+        the images. How many nats more does an image cost, on average, than with a latent that tells
+        which image it is? Where π is 0 or 1, a pixel costs nothing, but take care with log 0.""",
     solution=wasted_nats,
     reasoning=r"""With independent pixels, image n costs
         $-\sum_j\big(x_{nj}\log\pi_j+(1-x_{nj})\log(1-\pi_j)\big)$. A latent that tells the image
@@ -171,8 +171,9 @@ REDRAW = Exercise(
     minutes=6,
     question="""`top` has latents of the top level, shape (batch, size of the top level), and
         `noise` has standard normal numbers for the lower one. Return the latents of both levels in
-        one row per image, the lower ones drawn from their prior p(z₂|z₁). A model has two methods
-        for this: `model.descend([], top)` computes what the lower level gets from above, and
+        one row per image, the top level first, and the lower ones drawn from their prior p(z₂|z₁).
+        A model has two methods for this: `above = model.descend([], top)` computes what the lower
+        level gets from above (the empty list says that nothing is above the top level), and
         `model.prior(above)` returns its prior as a Gaussian with `mean` and `log_std`.""",
     solution=redraw_lower,
     reasoning="""This is what the model does when it generates, except that the top level is given
@@ -214,7 +215,7 @@ REDRAW = Exercise(
 
 BILL = Exercise(
     slug="free-bits-bill",
-    title="The bill with free bits",
+    title="The loss with free bits",
     kind="warm-up",
     minutes=3,
     question="""Three levels have KLs of 0.3, 6.0 and 1.2 nats, averaged over a batch. The
