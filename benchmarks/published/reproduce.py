@@ -263,8 +263,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of the judge, per image")
     parser.add_argument("--called", metavar="WORD", help="name the files NAME-WORD")
     options = parser.parse_args(arguments)
-    if any(n is not None and n <= 0 for n in (options.seeds, options.epochs, options.minutes)):
-        parser.error("expected at least one seed, one epoch and more than 0 minutes")
+    numbers = (options.seeds, options.epochs, options.samples, options.minutes)
+    if any(n is not None and n <= 0 for n in numbers):
+        parser.error("expected at least one seed, one epoch, one sample and more than 0 minutes")
     if options.threads:
         torch.set_num_threads(options.threads)
         os.environ["OMP_NUM_THREADS"] = str(options.threads)

@@ -430,7 +430,7 @@ class TestLiterature:
     "wrong",
     [
         ["unknown"],
-        *(["one-layer", name, "0"] for name in ("--seeds", "--epochs", "--minutes")),
+        *(["one-layer", name, "0"] for name in ("--seeds", "--epochs", "--samples", "--minutes")),
         ["one-layer", "--epochs", "3", "--minutes", "1"],
     ],
 )
