@@ -78,7 +78,7 @@ from vaelib.vae import LatentModel, evaluating
 RESULTS = results.FOLDER / "sharpness.json"
 JUDGE = BUILD.parent / "sharpness" / "judge.safetensors"
 NAMES = (
-    "latent-5",
+    "latent-5-again",
     "latent-20",
     "latent-50-shorter",
     "latent-50",

@@ -3,12 +3,17 @@
 test_seam asks of the models of `vaelib.hierarchy` what it asks of any other model as well.
 """
 
+import copy
 import itertools
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
+from scipy.special import expit
+from scipy.stats import norm
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
@@ -419,6 +424,59 @@ class TestTrained:
             error = difference.std() / math.sqrt(300)
             assert error < 1
             assert -4 * error < difference.mean() < 4 * error + wasted
+
+
+class InNumpy:
+    """The log weights of a dense hierarchy with one block, from nothing but its file's arrays."""
+
+    def __init__(self, path):
+        arrays = load_file(path)
+        self.arrays = {name: values.astype(np.float64) for name, values in arrays.items()}
+
+    def linear(self, name, x):
+        return x @ self.arrays[f"{name}.weight"].T + self.arrays[f"{name}.bias"]
+
+    def block(self, name, x):
+        inner = self.linear(f"{name}.correction.0", x)
+        return x + self.linear(f"{name}.correction.2", inner * expit(inner))
+
+    def gaussian(self, name, x):
+        mean, log_std = np.split(self.linear(name, x * expit(x)), 2, -1)
+        return mean, 4 * np.tanh(log_std / 4)
+
+    def log_weights(self, image, noise, sizes):
+        first = self.linear("up.0.0", image)
+        seen = [self.block("up.0.2", first * expit(first))]
+        for level in range(1, len(sizes)):
+            seen.append(self.block(f"up.{level}.0", seen[-1]))
+        hidden, total = 0, 0
+        for level, part in enumerate(np.split(noise, np.cumsum(sizes)[:-1], -1)):
+            x, stage = seen[-1 - level] + hidden, f"stages.{level}"
+            prior = np.zeros(1), np.zeros(1)
+            if level == 0:
+                q = self.gaussian(f"{stage}.correction.1", x)
+            else:
+                prior = self.gaussian(f"{stage}.prior_head.1", hidden)
+                change = self.gaussian(
+                    f"{stage}.correction.2", self.block(f"{stage}.correction.0", x)
+                )
+                q = prior[0] + change[0], prior[1] + change[1]
+            z = q[0] + np.exp(q[1]) * part
+            for sign, (mean, log_std) in ((1, prior), (-1, q)):
+                total = total + sign * norm.logpdf(z, mean, np.exp(log_std)).sum(-1)
+            hidden = self.block(f"{stage}.down.0", hidden + self.linear(f"{stage}.join", z))
+        logits = self.linear("logits", hidden)
+        return total + (image * logits - np.logaddexp(0, logits)).sum(-1)
+
+
+@pytest.mark.parametrize("trained", ["dense"], indirect=True)
+def test_an_estimate_in_numpy_alone_agrees_on_a_trained_model(trained, digits, tmp_path):
+    file = InNumpy(checkpoint.save(trained, tmp_path / "model.safetensors"))
+    images, noise = threshold(digits[:20]).double(), noise_for(trained, 50, 20).double()
+    with torch.no_grad():
+        found = copy.deepcopy(trained).double().sampled_terms(images, noise).bound
+    expected = file.log_weights(images.numpy(), noise.numpy(), trained.sizes)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
