@@ -308,7 +308,7 @@ LEAST = {
     "latent-5": (3, 5000),
     "one-layer": (3, 5000),
     "iwae-network": (3, 5000),
-    "two-level": (3, 500),
+    "two-level": (1, 500),
 }
 
 
@@ -332,9 +332,9 @@ def enough(name, runs):
         ("one-layer", [0, 1, 2], [4999] * 3, False),
         ("one-layer", [0, 1, 2], [5001] * 3, False),
         ("one-layer", [0, 1], [5000] * 2, False),
-        ("two-level", [0, 1, 2], [500] * 3, True),
+        ("two-level", [0], [500], True),
         ("two-level", [0, 1, 2], [499] * 3, False),
-        ("two-level", [0, 1], [500] * 2, False),
+        ("two-level", [0, 1], [500, 600], False),
         ("conv-two-level", [0], [100], True),
         ("conv-two-level", [0], [99], False),
         ("conv-two-level", [0, 1], [100] * 2, True),

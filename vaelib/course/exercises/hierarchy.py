@@ -92,8 +92,8 @@ CORRECTION = Exercise(
     kind="core",
     minutes=6,
     question=r"""The prior is $\mathcal N(\mu,\sigma^2)$ and q is
-        $\mathcal N(\mu+\Delta\mu,(\sigma e^{\Delta})^2)$, separately for each latent. Return the KL
-        from q to the prior, in nats, summed over the latents (the last dimension). The arguments
+        $\mathcal N(\mu+\Delta\mu,(\sigma e^{\Delta})^2)$, separately for each latent. Return
+        KL(q ‖ prior) in nats, summed over the latents (the last dimension). The arguments
         are Δμ, Δ and log σ, with shape (batch, latent). Why is μ not among them?""",
     solution=correction_kl,
     reasoning=r"""Measure z in units of the prior: $(z-\mu)/\sigma$. There, the prior is
