@@ -37,10 +37,15 @@ def conda(environment):
     return bounds(item for item in environment["dependencies"] if isinstance(item, str))
 
 
+def with_lab(project):
+    """The bounds on a machine with JupyterLab: the extra `lab` asks for newer versions of some."""
+    return bounds(project["dependencies"]) | bounds(project["optional-dependencies"]["lab"])
+
+
 def test_bounds_are_the_same_in_both(project, environment):
     in_conda = conda(environment)
     shared = 0
-    for name, bound in bounds(project["dependencies"]).items():
+    for name, bound in with_lab(project).items():
         name = CONDA_NAMES.get(name, name)
         if name in in_conda:
             assert in_conda.pop(name) == bound, name
@@ -120,8 +125,18 @@ def test_the_oldest_versions_are_those_of_every_dependency(project):
     done = subprocess.run(
         [sys.executable, str(HOME / "tools" / "oldest.py")], capture_output=True, text=True
     )
-    expected = [f"{name}=={bound[2:]}.*" for name, bound in bounds(project["dependencies"]).items()]
+    expected = [f"{name}=={bound[2:]}.*" for name, bound in with_lab(project).items()]
     assert done.stdout.split() == expected
+    assert {"jupyterlab==4.2.*", "ipywidgets==8.1.*"} <= set(expected)
+
+
+def test_the_extras_only_add_to_what_the_lessons_import(project):
+    lessons, lab = bounds(project["dependencies"]), bounds(project["optional-dependencies"]["lab"])
+    assert set(lab) - set(lessons) == {"jupyterlab"}
+    for name in set(lab) & set(lessons):
+        older, newer = (tuple(map(int, b[2:].split("."))) for b in (lessons[name], lab[name]))
+        assert older < newer, name
+    assert "vaelib[lab]" in project["optional-dependencies"]["dev"]
 
 
 WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
