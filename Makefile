@@ -2,6 +2,7 @@
 #   PYTHON=python3.12   the Python that .venv is made from (3.10 or newer)
 #   TORCH=cpu           torch without CUDA, from PyTorch's own CPU wheels (for Linux; saves 5 GB)
 #   VERSIONS=oldest     the oldest versions that pyproject.toml allows, instead of the newest
+#   SOLUTIONS=no        a workshop.zip without the solved notebooks
 #   JOBS=1              test in one process, with all of PyTorch's threads, instead of in two
 PYTHON ?= python3
 VERSIONS ?= $(or $(shell cat .venv/versions 2>/dev/null),newest)
@@ -92,8 +93,7 @@ html: $(READY)  ## export the notebooks to build/html, each picture with its alt
 	@$(BIN)/python tools/pictures.py
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
-	@VAELIB_DATA= $(BIN)/python -m vaelib data prefetch glyphs  # into the cache, not among the own data
-	@$(BIN)/python tools/workshop.py
+	@$(BIN)/python tools/workshop.py $(if $(filter no,$(SOLUTIONS)),--without-solutions)
 
 links: $(READY)  ## follow every link of the texts, notebooks and exercises (needs the network)
 	$(BIN)/python -m pip install --quiet pytest-check-links
