@@ -20,8 +20,9 @@ def wheel(tmp_path_factory):
     source = folder / "source"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(HOME / "vaelib", source / "vaelib", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(HOME / name, source)
+    (source / "tools").mkdir()
+    for name in ("pyproject.toml", "setup.py", "tools/address.py", "README.md", "LICENSE"):
+        shutil.copy(HOME / name, source / name)
     command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     built = subprocess.run(
         [sys.executable, "-m", *command, "--wheel-dir", str(folder), str(source)],

@@ -153,6 +153,21 @@ def test_the_start_page_is_understood_by_python_3_8():
     assert "https://www.python.org/downloads/" in page
 
 
+def test_pip_installs_the_zip_itself_as_colabs_first_cell_does(unpacked, tmp_path):
+    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    target = unpacked.parent / "workshop.zip"
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--wheel-dir", str(tmp_path), str(target)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("vaelib-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "vaelib/course/explorers/pad.js" in archive.namelist()
+
+
 class TestData:
     def test_verified_files_go_in(self, root):
         found = dict(workshop_data())
