@@ -154,12 +154,53 @@ def test_workflows_pin_actions_have_least_permissions_and_a_time_limit(path):
         assert job["timeout-minutes"] <= 90
 
 
+def test_actions_have_one_version_each_and_a_robot_that_looks_for_newer_ones():
+    used = [line for path in WORKFLOWS for line in re.findall(r"uses: (.+)", path.read_text())]
+    assert all(re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line) for line in used)
+    assert len({line.partition("@")[0] for line in used}) == len(set(used))
+    robot = yaml.safe_load((HOME / ".github" / "dependabot.yml").read_text())
+    assert [update["package-ecosystem"] for update in robot["updates"]] == ["github-actions"]
+
+
+def test_only_what_publishes_may_write():
+    may = {
+        (path.stem, name): job["permissions"]
+        for path in WORKFLOWS
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items()
+        if "permissions" in job
+    }
+    assert may == {
+        ("ci", "report"): {"issues": "write"},
+        ("colab", "notebooks"): {"contents": "write"},
+        ("release", "publish"): {"contents": "write", "id-token": "write"},
+    }
+
+
+def test_every_week_deprecations_are_errors_and_a_failure_opens_an_issue():
+    workflow = yaml.safe_load((HOME / ".github" / "workflows" / "ci.yml").read_text())
+    jobs = workflow["jobs"]
+    (make_all,) = (step["run"] for step in jobs["all"]["steps"] if step.get("name") == "make all")
+    assert "WARNINGS=error" in make_all
+    assert "schedule" in jobs["all"]["if"]
+    assert set(jobs["report"]["needs"]) == set(jobs) - {"report"}
+    assert jobs["report"]["if"] == "failure() && github.event_name == 'schedule'"
+    assert "gh issue create" in jobs["report"]["steps"][0]["run"]
+
+
+def test_every_python_that_is_declared_is_newest_or_oldest_or_tried(project):
+    workflow = yaml.safe_load((HOME / ".github" / "workflows" / "ci.yml").read_text())
+    tried = {row["python"] for row in workflow["jobs"]["test"]["strategy"]["matrix"]["include"]}
+    assert {"3.10", "3.13", "3.14"} <= tried
+    declared = {kind.rpartition(" ")[2] for kind in project["classifiers"] if ":: 3." in kind}
+    assert declared >= tried - {"3.x"}
+
+
 def test_workflows_run_make_targets_that_there_are():
     makefile = (HOME / "Makefile").read_text()
     called = {
         target for path in WORKFLOWS for target in re.findall(r"run: make (\w+)", path.read_text())
     }
-    assert called == {"test", "offline", "all", "links"}
+    assert called == {"test", "offline", "all", "links", "dist", "workshop", "quick"}
     for target in called:
         assert re.search(rf"^{target}: ", makefile, re.MULTILINE)
 
