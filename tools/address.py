@@ -1,6 +1,6 @@
 """The address of the repository, from one line of pyproject.toml, and all that is made from it.
 
-python tools/address.py    writes it into README.md (badges) and CITATION.cff
+python tools/address.py    writes it into README.md (badges), CITATION.cff, .github/CODEOWNERS
 
 The line is `repository = "https://github.com/owner/name"` under [tool.vaelib]. While it is empty,
 nothing has a badge or a link to the repository. setup.py uses these functions for the package's
@@ -100,10 +100,23 @@ def with_code(citation: str, address: str) -> str:
     return re.sub(r"^(?=license: )", line, rest, flags=re.MULTILINE)
 
 
+def with_owner(owners: str, address: str) -> str:
+    """The CODEOWNERS with the owner of the repository for every file, or with nobody."""
+    rest = re.sub(r"^\* @.*\n", "", owners, flags=re.MULTILINE)
+    return rest + (f"* @{address.split('/')[-2]}\n" if address else "")
+
+
+CHANGES = {
+    "README.md": with_badges,
+    "CITATION.cff": with_code,
+    ".github/CODEOWNERS": with_owner,
+}
+
+
 def main() -> None:
     """Write the address into the files that have it."""
     address = repository((HOME / "pyproject.toml").read_text(encoding="utf-8"))
-    for name, change in (("README.md", with_badges), ("CITATION.cff", with_code)):
+    for name, change in CHANGES.items():
         path = HOME / name
         path.write_text(change(path.read_text(encoding="utf-8"), address), encoding="utf-8")
 

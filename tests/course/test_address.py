@@ -20,8 +20,8 @@ def read(name):
 
 def test_what_is_committed_follows_from_the_line():
     here = address.repository(read("pyproject.toml"))
-    assert address.with_badges(read("README.md"), here) == read("README.md")
-    assert address.with_code(read("CITATION.cff"), here) == read("CITATION.cff")
+    for name, change in address.CHANGES.items():
+        assert change(read(name), here) == read(name), name
     assert ("repository-code" in read("CITATION.cff")) == bool(here)
     assert ("badge" in read("README.md").split("<!-- /badges -->")[0].split("-->")[1]) == bool(here)
 
@@ -75,3 +75,11 @@ def test_the_pages_links_and_the_citation():
     assert address.with_code(cited, "") == read("CITATION.cff").replace(
         f"repository-code: {OURS}\n", ""
     )
+
+
+def test_the_repositorys_owner_reviews_every_change():
+    made = address.with_owner(read(".github/CODEOWNERS"), OURS)
+    assert made.splitlines()[-1] == "* @someone"
+    assert made.count("* @") == 1
+    assert address.with_owner(made, OURS) == made
+    assert "* @" not in address.with_owner(made, "")

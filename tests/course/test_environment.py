@@ -212,3 +212,27 @@ def test_make_runs_every_folder_of_tests():
     there = {path.relative_to(HOME).parts[1] for path in (HOME / "tests").rglob("test_*.py")}
     assert there == {*(name.removeprefix("tests/") for name in named), "slow"}
     assert "tests/slow $(SOLVED) $(NOTEBOOKS) $(TESTS)" in makefile
+
+
+def test_contributing_names_every_job_that_ci_runs_for_a_pull_request():
+    """`make test` here does not promise that CI passes, and the page says what else runs."""
+    page = (HOME / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("| CI job |")[2].partition("\n\n")[0]
+    jobs = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text())["jobs"]
+    words = {
+        "test": ("3.13 and 3.14", "oldest", "macOS and Windows"),
+        "all": ("make all WARNINGS=error",),
+        "conda": ("conda",),
+        "colab": ("Colab",),
+        "package": ("wheel and sdist",),
+    }
+    assert set(words) == set(jobs) - {"report"}
+    assert [word for named in words.values() for word in named if word not in table] == []
+
+
+def test_the_pages_that_a_code_host_looks_for_are_there_and_are_linked():
+    page = (HOME / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in ("CODE_OF_CONDUCT.md", "SECURITY.md"):
+        assert f"]({name})" in page
+        assert len((HOME / name).read_text(encoding="utf-8").split()) > 80
+    assert (HOME / ".github" / "CODEOWNERS").exists()
