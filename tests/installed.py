@@ -23,7 +23,7 @@ def wheel(tmp_path_factory):
     (source / "tools").mkdir()
     for name in ("pyproject.toml", "setup.py", "tools/address.py", "README.md", "LICENSE"):
         shutil.copy(HOME / name, source / name)
-    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    command = ["pip", "wheel", "--verbose", "--no-deps", "--no-build-isolation", "--no-index"]
     built = subprocess.run(
         [sys.executable, "-m", *command, "--wheel-dir", str(folder), str(source)],
         capture_output=True,
@@ -31,6 +31,9 @@ def wheel(tmp_path_factory):
         timeout=120,
     )
     assert built.returncode == 0, built.stdout + built.stderr
+    assert "is absent from the `packages`" not in built.stdout + built.stderr, (
+        "a folder of data is no package"
+    )
     (path,) = folder.glob("*.whl")
     return path
 
