@@ -2,6 +2,8 @@
 #   PYTHON=python3.12   the Python that .venv is made from (3.10 or newer)
 #   TORCH=cpu           torch without CUDA, from PyTorch's own CPU wheels (for Linux; saves 5 GB)
 #   VERSIONS=oldest     the oldest versions that pyproject.toml allows, instead of the newest
+#   SOLUTIONS=no        a workshop.zip without the solved notebooks
+#   WARNINGS=error      a deprecation of another package fails a test, as it does once a week in CI
 #   JOBS=1              test in one process, with all of PyTorch's threads, instead of in two
 PYTHON ?= python3
 VERSIONS ?= $(or $(shell cat .venv/versions 2>/dev/null),newest)
@@ -28,7 +30,7 @@ $(if $(filter cpu default,$(TORCH)),,$(error TORCH is cpu or default, not "$(TOR
 $(if $(filter oldest newest,$(VERSIONS)),,$(error VERSIONS is oldest or newest, not "$(VERSIONS)"))
 PINS := $(if $(filter oldest,$(VERSIONS)),--constraint .venv/oldest.txt)
 # Old packages use what newer ones under them have deprecated; that is not ours to fix.
-LENIENT := $(if $(PINS),-W ignore::DeprecationWarning)
+LENIENT := $(if $(PINS),-W ignore::DeprecationWarning,$(if $(filter error,$(WARNINGS)),-W error))
 STAMP := $(CURDIR) $(TORCH)$(if $(PINS), oldest)
 ifneq "$(shell cat .venv/ready 2>/dev/null)" "$(STAMP)"
 FORCE := renew
@@ -43,7 +45,7 @@ endif
 export PYTHONIOENCODING ?= :backslashreplace
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test offline all lint unit notebooks lab refresh html workshop links measure bench clean renew
+.PHONY: help run quick test offline all lint unit notebooks lab refresh html workshop dist links measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -92,8 +94,14 @@ html: $(READY)  ## export the notebooks to build/html, each picture with its alt
 	@$(BIN)/python tools/pictures.py
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
-	@VAELIB_DATA= $(BIN)/python -m vaelib data prefetch glyphs  # into the cache, not among the own data
-	@$(BIN)/python tools/workshop.py
+	@$(BIN)/python tools/workshop.py $(if $(filter no,$(SOLUTIONS)),--without-solutions)
+
+dist: $(READY)  ## build wheel and sdist into build/dist and check both (needs the network)
+	$(BIN)/python -m pip install --quiet build twine check-wheel-contents
+	@rm -rf build/dist build/lib
+	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/python -m twine check --strict build/dist/*
+	$(BIN)/python -m check_wheel_contents build/dist/*.whl
 
 links: $(READY)  ## follow every link of the texts, notebooks and exercises (needs the network)
 	$(BIN)/python -m pip install --quiet pytest-check-links

@@ -20,9 +20,10 @@ def wheel(tmp_path_factory):
     source = folder / "source"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(HOME / "vaelib", source / "vaelib", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(HOME / name, source)
-    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    (source / "tools").mkdir()
+    for name in ("pyproject.toml", "setup.py", "tools/address.py", "README.md", "LICENSE"):
+        shutil.copy(HOME / name, source / name)
+    command = ["pip", "wheel", "--verbose", "--no-deps", "--no-build-isolation", "--no-index"]
     built = subprocess.run(
         [sys.executable, "-m", *command, "--wheel-dir", str(folder), str(source)],
         capture_output=True,
@@ -30,6 +31,9 @@ def wheel(tmp_path_factory):
         timeout=120,
     )
     assert built.returncode == 0, built.stdout + built.stderr
+    assert "is absent from the `packages`" not in built.stdout + built.stderr, (
+        "a folder of data is no package"
+    )
     (path,) = folder.glob("*.whl")
     return path
 

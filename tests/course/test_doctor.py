@@ -38,7 +38,7 @@ def test_the_oldest_python_is_the_one_that_is_declared():
 def test_each_requirement_is_there_and_new_enough():
     found = list(doctor.requirements())
     names = {finding.found.split()[0] for finding in found}
-    assert {"torch", "jupyterlab", "ipywidgets", "safetensors"} <= names
+    assert {"torch", "jaxtyping", "ipywidgets", "safetensors"} <= names
     assert "pytest" not in names, "what developers need is not looked for"
     assert not [finding for finding in found if finding.advice]
 

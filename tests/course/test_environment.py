@@ -37,10 +37,15 @@ def conda(environment):
     return bounds(item for item in environment["dependencies"] if isinstance(item, str))
 
 
+def with_lab(project):
+    """The bounds on a machine with JupyterLab: the extra `lab` asks for newer versions of some."""
+    return bounds(project["dependencies"]) | bounds(project["optional-dependencies"]["lab"])
+
+
 def test_bounds_are_the_same_in_both(project, environment):
     in_conda = conda(environment)
     shared = 0
-    for name, bound in bounds(project["dependencies"]).items():
+    for name, bound in with_lab(project).items():
         name = CONDA_NAMES.get(name, name)
         if name in in_conda:
             assert in_conda.pop(name) == bound, name
@@ -120,8 +125,18 @@ def test_the_oldest_versions_are_those_of_every_dependency(project):
     done = subprocess.run(
         [sys.executable, str(HOME / "tools" / "oldest.py")], capture_output=True, text=True
     )
-    expected = [f"{name}=={bound[2:]}.*" for name, bound in bounds(project["dependencies"]).items()]
+    expected = [f"{name}=={bound[2:]}.*" for name, bound in with_lab(project).items()]
     assert done.stdout.split() == expected
+    assert {"jupyterlab==4.2.*", "ipywidgets==8.1.*"} <= set(expected)
+
+
+def test_the_extras_only_add_to_what_the_lessons_import(project):
+    lessons, lab = bounds(project["dependencies"]), bounds(project["optional-dependencies"]["lab"])
+    assert set(lab) - set(lessons) == {"jupyterlab"}
+    for name in set(lab) & set(lessons):
+        older, newer = (tuple(map(int, b[2:].split("."))) for b in (lessons[name], lab[name]))
+        assert older < newer, name
+    assert "vaelib[lab]" in project["optional-dependencies"]["dev"]
 
 
 WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
@@ -139,12 +154,53 @@ def test_workflows_pin_actions_have_least_permissions_and_a_time_limit(path):
         assert job["timeout-minutes"] <= 90
 
 
+def test_actions_have_one_version_each_and_a_robot_that_looks_for_newer_ones():
+    used = [line for path in WORKFLOWS for line in re.findall(r"uses: (.+)", path.read_text())]
+    assert all(re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line) for line in used)
+    assert len({line.partition("@")[0] for line in used}) == len(set(used))
+    robot = yaml.safe_load((HOME / ".github" / "dependabot.yml").read_text())
+    assert [update["package-ecosystem"] for update in robot["updates"]] == ["github-actions"]
+
+
+def test_only_what_publishes_may_write():
+    may = {
+        (path.stem, name): job["permissions"]
+        for path in WORKFLOWS
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items()
+        if "permissions" in job
+    }
+    assert may == {
+        ("ci", "report"): {"issues": "write"},
+        ("colab", "notebooks"): {"contents": "write"},
+        ("release", "publish"): {"contents": "write", "id-token": "write"},
+    }
+
+
+def test_every_week_deprecations_are_errors_and_a_failure_opens_an_issue():
+    workflow = yaml.safe_load((HOME / ".github" / "workflows" / "ci.yml").read_text())
+    jobs = workflow["jobs"]
+    (make_all,) = (step["run"] for step in jobs["all"]["steps"] if step.get("name") == "make all")
+    assert "WARNINGS=error" in make_all
+    assert "schedule" in jobs["all"]["if"]
+    assert set(jobs["report"]["needs"]) == set(jobs) - {"report"}
+    assert jobs["report"]["if"] == "failure() && github.event_name == 'schedule'"
+    assert "gh issue create" in jobs["report"]["steps"][0]["run"]
+
+
+def test_every_python_that_is_declared_is_newest_or_oldest_or_tried(project):
+    workflow = yaml.safe_load((HOME / ".github" / "workflows" / "ci.yml").read_text())
+    tried = {row["python"] for row in workflow["jobs"]["test"]["strategy"]["matrix"]["include"]}
+    assert {"3.10", "3.13", "3.14"} <= tried
+    declared = {kind.rpartition(" ")[2] for kind in project["classifiers"] if ":: 3." in kind}
+    assert declared >= tried - {"3.x"}
+
+
 def test_workflows_run_make_targets_that_there_are():
     makefile = (HOME / "Makefile").read_text()
     called = {
         target for path in WORKFLOWS for target in re.findall(r"run: make (\w+)", path.read_text())
     }
-    assert called == {"test", "offline", "all", "links"}
+    assert called == {"test", "offline", "all", "links", "dist", "workshop", "quick"}
     for target in called:
         assert re.search(rf"^{target}: ", makefile, re.MULTILINE)
 
@@ -156,3 +212,27 @@ def test_make_runs_every_folder_of_tests():
     there = {path.relative_to(HOME).parts[1] for path in (HOME / "tests").rglob("test_*.py")}
     assert there == {*(name.removeprefix("tests/") for name in named), "slow"}
     assert "tests/slow $(SOLVED) $(NOTEBOOKS) $(TESTS)" in makefile
+
+
+def test_contributing_names_every_job_that_ci_runs_for_a_pull_request():
+    """`make test` here does not promise that CI passes, and the page says what else runs."""
+    page = (HOME / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("| CI job |")[2].partition("\n\n")[0]
+    jobs = yaml.safe_load((HOME / ".github/workflows/ci.yml").read_text())["jobs"]
+    words = {
+        "test": ("3.13 and 3.14", "oldest", "macOS and Windows"),
+        "all": ("make all WARNINGS=error",),
+        "conda": ("conda",),
+        "colab": ("Colab",),
+        "package": ("wheel and sdist",),
+    }
+    assert set(words) == set(jobs) - {"report"}
+    assert [word for named in words.values() for word in named if word not in table] == []
+
+
+def test_the_pages_that_a_code_host_looks_for_are_there_and_are_linked():
+    page = (HOME / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in ("CODE_OF_CONDUCT.md", "SECURITY.md"):
+        assert f"]({name})" in page
+        assert len((HOME / name).read_text(encoding="utf-8").split()) > 80
+    assert (HOME / ".github" / "CODEOWNERS").exists()

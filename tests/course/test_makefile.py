@@ -62,7 +62,7 @@ TARGETS = (
 
 
 def test_every_target_is_tried_here():
-    names = set(TARGETS.split()) | {"help", "links"}  # links fetches a package first
+    names = set(TARGETS.split()) | {"help", "links", "dist"}  # the last two fetch packages first
     text = (HOME / "Makefile").read_text(encoding="utf-8")
     targets = {line.split(":")[0] for line in text.splitlines() if ":  ## " in line}
     targets |= {
@@ -95,6 +95,13 @@ def test_offline_forbids_the_network_and_has_a_cache_of_its_own(course):
         assert Path(cache) == course / "build" / "offline"
         assert data == ""
     assert "notebooks/01_one.ipynb" in tests
+
+
+def test_deprecations_fail_a_test_only_where_asked(course):
+    (*_, usual) = run(course, "unit")
+    (*_, strict) = run(course, "unit", WARNINGS="error")
+    assert "-W" not in usual
+    assert strict[strict.index("-W") + 1] == "error"
 
 
 def test_a_console_without_a_letter_gets_its_number(course):

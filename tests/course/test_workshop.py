@@ -1,5 +1,6 @@
 """The zip for a room: what is in it, and that it runs where it is unpacked, without network."""
 
+import ast
 import os
 import re
 import subprocess
@@ -85,6 +86,86 @@ def test_it_starts_from_the_folder_alone_without_network(unpacked):
         [sys.executable, "-c", script], cwd=unpacked, capture_output=True, text=True, timeout=60
     )
     assert Path(done.stdout.strip()) == unpacked, done.stderr
+
+
+def test_every_file_can_be_read_by_every_user(tmp_path):
+    private = tmp_path / "private.py"
+    private.write_text("1\n")
+    private.chmod(0o600)
+    target = tmp_path / "a.zip"
+    workshop.write(target, {"private.py": private, "text.md": "a"})
+    with zipfile.ZipFile(target) as archive:
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
+        assert {entry.create_system for entry in archive.infolist()} == {3}
+        assert archive.read(f"{workshop.ROOT}/private.py") == b"1\n"
+
+
+def test_without_solutions_nothing_speaks_of_them():
+    content = workshop.contents(data=False, solutions=False)
+    assert "notebooks/05_training.ipynb" in content
+    assert not [name for name in content if "solutions" in name]
+    assert "solved" not in content["START.md"].lower()
+    assert "Solved notebooks are in" in workshop.pages(data=False, solutions=True)["START.md"]
+    made = {name for name in content if name.startswith("colab/")}
+    assert len(made) == len(list((HOME / "notebooks").glob("*.ipynb")))
+    assert all("%pip install --quiet workshop.zip" in content[name] for name in made)
+    assert "`workshop.zip`" in content["START.md"]
+
+
+def test_the_notice_has_the_licences_of_what_is_in_the_zip(unpacked):
+    with_data = workshop.pages(data=True, solutions=True)["NOTICE"]
+    assert "creativecommons.org/licenses/by-sa/3.0/" in with_data
+    assert "LeCun" in with_data
+    without = (unpacked / "NOTICE").read_text(encoding="utf-8")
+    assert "MNIST" not in without
+    assert all("MIT licence" in text for text in (with_data, without))
+    assert (unpacked / "LICENSE").exists()
+
+
+def test_the_zip_is_no_larger_than_mail_allows(unpacked, tmp_path, monkeypatch, capsys):
+    size = (unpacked.parent / "workshop.zip").stat().st_size
+    mnist = 11_600_000  # bytes of its four archives, which no zip makes smaller
+    assert size + mnist < workshop.LARGEST == 20e6
+    monkeypatch.setattr(workshop, "LARGEST", size - 1)
+    other = tmp_path / "other.zip"
+    assert workshop.main(["--into", str(other), "--without-data"]) == 1
+    assert "--without-solutions" in capsys.readouterr().err
+    assert not other.exists()
+
+
+def test_the_start_page_is_understood_by_python_3_8():
+    """What runs before the doctor says that Python is too old."""
+    for name in (
+        "tools/workshop/start.py",
+        "vaelib/__init__.py",
+        "vaelib/__main__.py",
+        "vaelib/calm.py",
+        "vaelib/course/__init__.py",
+        "vaelib/course/doctor.py",
+    ):
+        text = (HOME / name).read_text(encoding="utf-8")
+        module = ast.parse(text, feature_version=(3, 8))
+        imported = [n.module for n in module.body if isinstance(n, ast.ImportFrom)]
+        uses = {n for n in imported if n.split(".")[0] == "vaelib"}
+        assert uses <= {"vaelib", "vaelib.calm", "vaelib.course"}, name
+    page = (HOME / "tools" / "workshop" / "START.md").read_text(encoding="utf-8")
+    assert "Python 3.10 or newer" in page
+    assert "https://www.python.org/downloads/" in page
+
+
+def test_pip_installs_the_zip_itself_as_colabs_first_cell_does(unpacked, tmp_path):
+    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    target = unpacked.parent / "workshop.zip"
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--wheel-dir", str(tmp_path), str(target)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("vaelib-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "vaelib/course/explorers/pad.js" in archive.namelist()
 
 
 class TestData:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations  # so that an old Python gets as far as the doctor
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+OLDEST_PYTHON = (3, 10)
 
 
 def surroundings() -> dict[str, str]:
@@ -24,7 +26,13 @@ def surroundings() -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     doctor = [sys.executable, "-m", "vaelib", "doctor"]
     status = subprocess.run(doctor, env=surroundings(), check=False).returncode
-    if arguments == ["--check"] or sys.version_info < (3, 10):
+    if sys.version_info < OLDEST_PYTHON:
+        print("START.md, in this folder, says how to install a newer Python, or conda.")
+        return status
+    if importlib.util.find_spec("jupyterlab") is None:
+        print('JupyterLab is not installed. In this folder, run: python -m pip install -e ".[lab]"')
+        return 1
+    if arguments == ["--check"]:
         return status
     if status:
         print("JupyterLab is opened all the same; what fails above may stop a notebook later.")
