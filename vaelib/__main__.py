@@ -1,4 +1,4 @@
-"""The package's command line: `python -m vaelib doctor | data … | compress … | decompress …`."""
+"""The package's command line: `python -m vaelib doctor | data … | class … | compress …`."""
 
 from __future__ import annotations  # a Python that is too old must get as far as the doctor
 
@@ -25,6 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
         from vaelib.data import command
 
         command.add_arguments(data)
+    about = "show what a class tried and solved, and where it is stuck, from what it handed in"
+    room = commands.add_parser("class", help=about, description=about)
+    if given[:1] == ["class"]:
+        from vaelib.course import classroom
+
+        classroom.add_arguments(room)
     for task in ("compress", "decompress"):
         about = f"{task} binary images with a trained model, without loss"
         made = commands.add_parser(task, help=about, description=about)
