@@ -121,7 +121,7 @@ def report(students: Class) -> str:
     count = f"{len(students)} student{'s' * (len(students) > 1)}"
     if not tried:
         return f"{count}; no exercise was tried yet."
-    parts = [f"{count}, {len(tried)} exercises tried by at least one of them."]
+    parts = [f"{count}. The exercises that at least one of them tried:"]
     for begin in range(0, len(tried), ACROSS):
         parts.append(by_student(students, tried[begin : begin + ACROSS]))
     parts.append(
@@ -235,4 +235,5 @@ def _printable(text: str) -> str:
 
 def _by_number(name: str) -> list[str]:
     """A key by which 2 comes before 10, and a before B."""
-    return [part.zfill(9) for part in re.split(r"(\d+)", name.casefold())]
+    parts = re.split(r"(\d+)", name.casefold())
+    return [part.zfill(9) if part.isdigit() else part for part in parts]

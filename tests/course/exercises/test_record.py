@@ -9,7 +9,7 @@ from vaelib.course.exercises.log import Log, Try
 from vaelib.course.exercises.record import RecordError, Tried
 
 PRICE, KL = "price-of-certainty", "kl-from-log-variance"
-BLOG = EXERCISES[PRICE].table[0].hint
+BLOG = mistake_of(EXERCISES[PRICE], 10.78)  # what the blog post's formula gives
 RECORD = {
     PRICE: Tried(4, False, ("The number is too small.", BLOG)),
     KL: Tried(2, True, (EXERCISES[KL].table[3].hint,)),
