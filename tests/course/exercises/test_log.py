@@ -37,7 +37,7 @@ def test_two_kernels_at_once_lose_nothing(path):
     for number in range(3):
         some.note("one", f"hint {number}")
         other.note("one", f"hint {number}")
-    assert len(some.everything()) == 6
+    assert len(log.read(path)) == len(some.everything()) == 6
     assert {made.kernel for made in other.everything()} == {"a", "b"}
 
 

@@ -112,7 +112,9 @@ class TestTheLine:
             PRICE: Tried(12345, False, ("The number is too small.",)),
             KL: Tried(None, True, ()),
         }
-        back = record.from_line(record.to_line(made, EXERCISES), EXERCISES)
+        line = record.to_line(made, EXERCISES)
+        assert line.startswith(f"vae1.{record.tag(PRICE)}99n.{record.tag(KL)}1s.")
+        back = record.from_line(line, EXERCISES)
         assert back == {PRICE: Tried(99, False, ()), KL: Tried(1, True, ())}
 
     def test_survives_mail_and_chat(self):
