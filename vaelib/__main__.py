@@ -1,11 +1,11 @@
-"""The package's command line: `python -m vaelib doctor | data … | compress … | decompress …`."""
+"""The package's command line: `python -m vaelib doctor | data … | class … | compress …`."""
 
 from __future__ import annotations  # a Python that is too old must get as far as the doctor
 
 import argparse
 import sys
 
-from vaelib.course import doctor
+from vaelib.course import doctor, tasks
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,19 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     about = "say whether this machine is ready: a line for each check, and exit code 1 if one fails"
     check = commands.add_parser("doctor", help=about, description=about)
     check.set_defaults(run=lambda _: doctor.main())
-    about = "prepare a machine, a room or a USB stick: get, verify and find data sets"
-    data = commands.add_parser("data", help=about, description=about)
-    if given[:1] == ["data"]:  # not before, because the doctor must run where torch does not
-        from vaelib.data import command
-
-        command.add_arguments(data)
-    for task in ("compress", "decompress"):
-        about = f"{task} binary images with a trained model, without loss"
+    for task, about in tasks.ABOUT.items():
         made = commands.add_parser(task, help=about, description=about)
         if given[:1] == [task]:
-            from vaelib.course import compress
-
-            compress.add_arguments(made, task)
+            tasks.add_arguments(made, task)
     chosen = parser.parse_args(given)
     return chosen.run(chosen)
 

@@ -290,6 +290,7 @@ BEFORE_THE_ADVICE = [  # what runs before a Python that is too old has been told
     HOME / "vaelib" / "calm.py",
     HOME / "vaelib" / "course" / "__init__.py",
     HOME / "vaelib" / "course" / "doctor.py",
+    HOME / "vaelib" / "course" / "tasks.py",
     HOME / "tools" / "workshop" / "start.py",
 ]
 

@@ -1,12 +1,15 @@
 """Exercises that check themselves: `check("kl-from-log-variance", answer)`, and `hint(…)`.
 
 Each notebook has a module here with its exercises, in the notebook's order. `exercise` says what
-an exercise consists of, `judging` compares answers.
+an exercise consists of, `judging` compares answers. `progress()` shows what was tried and solved:
+`log` keeps the tries, and `record` turns them into what can be handed in.
 """
 
 import difflib
+import uuid
 from collections.abc import Mapping
 
+from vaelib.course import output, tables
 from vaelib.course.exercises import (
     binarization,
     compression,
@@ -16,11 +19,15 @@ from vaelib.course.exercises import (
     evaluation,
     hierarchy,
     latent,
+    log,
     objectives,
+    record,
     training,
 )
 from vaelib.course.exercises.exercise import Exercise
 from vaelib.course.exercises.judging import mistake_of, untouched
+from vaelib.course.exercises.record import OPEN, RIGHT, WRONG
+from vaelib.data.files import written_whole
 
 TOPICS = (  # in the notebooks' order
     binarization,
@@ -38,9 +45,10 @@ EXERCISES: Mapping[str, Exercise] = {
     exercise.slug: exercise for topic in TOPICS for exercise in topic.EXERCISES
 }
 
-__all__ = ["EXERCISES", "TOPICS", "Exercise", "check", "hint", "picture"]
+__all__ = ["EXERCISES", "TOPICS", "Exercise", "check", "hint", "picture", "progress"]
 
 _asked: dict[str, int] = {}
+_log = log.Log(log.FILE, kernel=uuid.uuid4().hex[:8])
 
 
 def check(slug: str, answer: object) -> None:
@@ -51,12 +59,13 @@ def check(slug: str, answer: object) -> None:
     exercise = _find(slug)
     if answer is ... or untouched(exercise, answer):
         print(
-            f"{exercise.title} · not attempted yet. Replace ... with your answer and run the "
-            f'cell again. Stuck? exercises.hint("{slug}")'
+            f"{exercise.title} {OPEN} Replace ... with your answer and run the cell again. "
+            f'Stuck? exercises.hint("{slug}")'
         )
         return
     found = mistake_of(exercise, answer)
-    print(f"{exercise.title} {f'✗ {found}' if found else f'✓ Right. {exercise.told}'}")
+    print(exercise.title, f"{WRONG} {found}" if found else f"{RIGHT} {exercise.told}")
+    _log.note(slug, found)
 
 
 def hint(slug: str) -> None:
@@ -78,6 +87,49 @@ def picture(slug: str) -> None:
     if draw is None:
         raise ValueError(f'the exercise "{slug}" has no picture; its question is in the notebook')
     draw()
+
+
+def progress() -> None:
+    """Show what was tried and solved, and give it as a line to paste and as a file to hand in.
+
+    It has the tries of this kernel, and those of earlier ones that ran in the same folder.
+    """
+    try:
+        tries = _log.everything()
+    except OSError as error:
+        print(f"{_log.path} cannot be read, so earlier tries are missing: {log.why(error)}")
+        tries = _log.tries
+    made = {slug: one for slug, one in record.gather(tries).items() if slug in EXERCISES}
+    if not made:
+        print("No exercise was tried yet in this folder.")
+        return
+    print(_overview(made))
+    print(f"\nTo paste, from {record.BEGIN} to .{record.END}: {record.to_line(made, EXERCISES)}")
+    path = output.folder("output") / "progress.json"
+    try:
+        with written_whole(path) as partial:
+            partial.write_text(record.to_json(made), encoding="utf-8")
+    except OSError as error:
+        print(f"{path} cannot be written: {log.why(error)}. Paste the line instead.")
+    else:
+        print(f"To hand in: {path.absolute()}")
+
+
+def _overview(made: record.Record) -> str:
+    """A table of the exercises of each notebook that was begun, and the last hints."""
+    rows, hints = [], []
+    for number, topic in enumerate(TOPICS, 1):
+        if not any(exercise.slug in made for exercise in topic.EXERCISES):
+            continue
+        for exercise in topic.EXERCISES:
+            one = made.get(exercise.slug)
+            state = "not tried" if one is None else "solved" if one.solved else "not solved yet"
+            rows.append((f"{number} · {exercise.title}", one.tries if one else None, state))
+            if one and not one.solved:
+                hints.append(f"{exercise.title}, last hint: {one.hints[-1]}")
+    solved = sum(one.solved for one in made.values())
+    count = f"{solved} of {len(made)} exercises that you tried are solved."
+    return "\n".join([str(tables.table(["exercise", "tries", "state"], rows)), "", count, *hints])
 
 
 def _find(slug: str) -> Exercise:
