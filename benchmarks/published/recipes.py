@@ -62,51 +62,31 @@ TWO_LAYERS = [
     Figure(f"{BURDA}: IWAE, two stochastic layers, k = 50", 82.90),
 ]
 
+
+def residual(about: str, latent: int, epochs: int, published: Sequence[Figure]) -> Recipe:
+    """A VAE with two residual blocks, 300 wide, each way."""
+    return Recipe(
+        about,
+        hidden=300,
+        blocks=2,
+        latent=latent,
+        activation="silu",
+        epochs=epochs,
+        learning_rate=2e-3,
+        objective=path_derivative,
+        published=published,
+    )
+
+
 RECIPES = {
-    "latent-5": Recipe(
-        "five latent dimensions",
-        hidden=300,
-        blocks=2,
-        latent=5,
-        activation="silu",
-        epochs=20,
-        learning_rate=2e-3,
-        objective=path_derivative,
-        published=[Figure(f"{DAVIDSON}: 784-256-128-5", 110.21, 112.98)],
+    "latent-5": residual(
+        "five latent dimensions", 5, 20, [Figure(f"{DAVIDSON}: 784-256-128-5", 110.21, 112.98)]
     ),
-    "latent-20": Recipe(
-        "twenty latent dimensions",
-        hidden=300,
-        blocks=2,
-        latent=20,
-        activation="silu",
-        epochs=20,
-        learning_rate=2e-3,
-        objective=path_derivative,
-        published=[Figure(f"{DAVIDSON}: 784-256-128-20", 88.90, 94.79)],
+    "latent-20": residual(
+        "twenty latent dimensions", 20, 20, [Figure(f"{DAVIDSON}: 784-256-128-20", 88.90, 94.79)]
     ),
-    "latent-50": Recipe(
-        "fifty latent dimensions",
-        hidden=300,
-        blocks=2,
-        latent=50,
-        activation="silu",
-        epochs=20,
-        learning_rate=2e-3,
-        objective=path_derivative,
-        published=ONE_LAYER,
-    ),
-    "one-layer": Recipe(
-        "one stochastic layer, any network",
-        hidden=300,
-        blocks=2,
-        latent=50,
-        activation="silu",
-        epochs=52,
-        learning_rate=2e-3,
-        objective=path_derivative,
-        published=ONE_LAYER,
-    ),
+    "latent-50": residual("fifty latent dimensions", 50, 20, ONE_LAYER),
+    "one-layer": residual("one stochastic layer, any network", 50, 52, ONE_LAYER),
     "iwae-network": Recipe(
         "the IWAE paper's own network, in the time of one-layer",
         hidden=[200, 200],
