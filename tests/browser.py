@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,12 +129,18 @@ def _await_server(server: subprocess.Popen, url: str, log: Path) -> None:
     raise AssertionError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-def put_uncounted(source: Path, target: Path) -> None:
-    """Copy a notebook without its counts, so that a count is one of this run."""
-    notebook = nbformat.read(source, as_version=4)
+def put_uncounted(source: Path, target: Path, after: Mapping[str, str]) -> None:
+    """Copy a notebook without its counts, so that a count is one of this run.
+
+    `after` has, by the name of an explorer, a cell that is added below the explorer.
+    """
+    notebook, cells = nbformat.read(source, as_version=4), []
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.execution_count = None
+        added = [after[call] for call in calls(cell) if call in after]
+        cells += [cell, *map(nbformat.v4.new_code_cell, added)]
+    notebook.cells = cells
     nbformat.write(notebook, target)
 
 
