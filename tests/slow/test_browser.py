@@ -132,6 +132,7 @@ def steps_in() -> Iterator[object]:
             for case in (case for case in journey.CASES if case.call in made):
                 steps |= {f"{case.call}-{do.__name__}": partial(do, case) for do in moves}
             steps |= {call: OWN_STEPS[call] for call in made if call in OWN_STEPS}
+            steps |= {f"{call}-heard": partial(journey.can_be_heard, call) for call in made}
             steps["console"] = partial(journey.the_console_shows_no_error, allowed=ALLOWED[app])
             for name, step in steps.items():
                 yield pytest.param(app, notebook, step, id=f"{app}-{notebook[:2]}-{name}")
