@@ -508,8 +508,8 @@ def can_be_heard(call: str, sheet: Sheet) -> None:
     assert {*screen.settings} - {"pad"} <= {*names}
     assert screen.values_said == screen.values_shown
     pictures = [part.name for part in parts if part.role == "image"]
-    assert pictures, "no picture is told of"
     assert all(pictures), pictures
+    assert screen.image.get_attribute("alt") in pictures, "nothing stands for the picture"
     assert screen.words in [part.text for part in parts if part.role == "status" and part.live]
 
 

@@ -122,6 +122,11 @@ def test_words_are_spoken_when_they_change():
     assert 'aria-live="polite"' in explorer().words.value
 
 
+def test_the_picture_has_the_alternative_text_that_says_what_it_shows():
+    names = [part for part in explorer().children if isinstance(part, shell.Names)]
+    assert [part.get_state()["picture"] for part in names] == ["A grey square."]
+
+
 def test_it_answers_when_the_page_asks_whether_it_does(monkeypatch):
     sent = []
     monkeypatch.setattr(shell.Notice, "send", lambda notice, content: sent.append(content))

@@ -345,8 +345,8 @@ def draw(
         {"ink": Sketch()},
         shows=(
             "Above, left: your drawing and its reconstruction, and below them the five test "
-            "digits with the nearest latents. Above, right: a map of latents with its own "
-            "marked. Below: bars of the −ELBO of all test digits with its own marked."
+            "digits with the nearest latents. Above, right: a map of latents with the drawing's "
+            "marked. Below: bars of the −ELBO of all test digits with the drawing's marked."
         ),
         actions={
             "Use a test digit": lambda _: {
