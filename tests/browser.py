@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,12 +129,18 @@ def _await_server(server: subprocess.Popen, url: str, log: Path) -> None:
     raise AssertionError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-def put_uncounted(source: Path, target: Path) -> None:
-    """Copy a notebook without its counts, so that a count is one of this run."""
-    notebook = nbformat.read(source, as_version=4)
+def put_uncounted(source: Path, target: Path, after: Mapping[str, str]) -> None:
+    """Copy a notebook without its counts, so that a count is one of this run.
+
+    `after` has, by the name of an explorer, a cell that is added below the explorer.
+    """
+    notebook, cells = nbformat.read(source, as_version=4), []
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.execution_count = None
+        added = [after[call] for call in calls(cell) if call in after]
+        cells += [cell, *map(nbformat.v4.new_code_cell, added)]
+    notebook.cells = cells
     nbformat.write(notebook, target)
 
 
@@ -215,6 +221,12 @@ class Sheet:
         """What each explorer says of its kernel: nothing if it answers."""
         return self.page.locator(".vaelib-explorer .vaelib-notice[role=status]").all_text_contents()
 
+    @property
+    def alternative_texts(self) -> list[str]:
+        """What stands for the picture of each explorer."""
+        pictures = self.page.locator(".vaelib-explorer .widget-image")
+        return pictures.evaluate_all("pictures => pictures.map(picture => picture.alt)")
+
     def number(self, call: str) -> int:
         """The number of the cell with `explorers.<call>(`."""
         (number,) = (n for n, cell in enumerate(self.cells) if call in calls(cell))
@@ -237,6 +249,30 @@ def calls(cell: nbformat.NotebookNode) -> list[str]:
     if cell.cell_type != "code":
         return []
     return [name for name in re.findall(r"explorers\.(\w+)\(", cell.source) if name != "strip"]
+
+
+class Heard(NamedTuple):
+    """What a screen reader is told of a part of the page: `text` is what stands in it."""
+
+    role: str
+    name: str
+    focusable: bool
+    live: bool
+    text: str
+
+
+def heard(node: dict, nodes: Mapping[str, dict]) -> Heard:
+    """A node of the browser's accessibility tree; `nodes` has all of them by their identity."""
+    has = {part["name"]: part["value"].get("value") for part in node.get("properties", ())}
+
+    def text_in(part: dict) -> str:
+        if part["role"]["value"] == "StaticText":
+            return part["name"]["value"]
+        return "".join(text_in(nodes[child]) for child in part["childIds"] if child in nodes)
+
+    live = has.get("live") == "polite"
+    name = node.get("name", {}).get("value") or ""
+    return Heard(node["role"]["value"], name, has.get("focusable", False), live, text_in(node))
 
 
 def value_of(shown: str | bool | list) -> object:
@@ -298,6 +334,17 @@ class Screen:
         assert len(shades) == 1
         return float(shades.pop()) < 0.5
 
+    def heard(self) -> list[Heard]:
+        """The explorer as a screen reader is told of it, in order."""
+        handle = self.box.element_handle()
+        self.page.evaluate("box => { window.heard = box; }", handle)
+        browser = self.page.context.new_cdp_session(self.page)
+        box = browser.send("Runtime.evaluate", {"expression": "window.heard"})["result"]
+        found = browser.send("Accessibility.queryAXTree", {"objectId": box["objectId"]})["nodes"]
+        browser.detach()
+        nodes = {node["nodeId"]: node for node in found}
+        return [heard(node, nodes) for node in found if not node["ignored"]]
+
     @property
     def words(self) -> str:
         return self.box.locator(".widget-html [role=status]").inner_text()
@@ -325,6 +372,17 @@ class Screen:
             ])"""
         )
         return {label: value_of(text) for label, text in shown.items()}
+
+    @property
+    def values_shown(self) -> list[str]:
+        """The number beside each slider."""
+        return self.box.locator(".widget-readout").all_text_contents()
+
+    @property
+    def values_said(self) -> list[str | None]:
+        """What a screen reader is told as the value of each slider."""
+        said = "handles => handles.map(handle => handle.getAttribute('aria-valuetext'))"
+        return self.box.locator(".widget-slider .noUi-handle").evaluate_all(said)
 
     def slider(self, label: str):
         """The slider with this label."""

@@ -489,6 +489,37 @@ def training(sheet: Sheet) -> None:
     assert soon(lambda: screen.settings["epochs (passes)"] == 5)
 
 
+CONTROLS = {"application", "button", "checkbox", "combobox", "slider", "textbox"}
+
+
+def can_be_heard(call: str, sheet: Sheet) -> None:
+    """A screen reader is told of each control, of each picture, and of the words that change."""
+    screen = sheet.explorer(call)
+    parts = screen.heard()
+    controls = [
+        part
+        for part in parts
+        if part.role != "option" and (part.focusable or part.role in CONTROLS)
+    ]
+    assert {part.role for part in controls} <= CONTROLS
+    names = [part.name for part in controls]
+    assert all(names), controls
+    assert len(set(names)) == len(names), names
+    assert {*screen.settings} - {"pad"} <= {*names}
+    assert screen.values_said == screen.values_shown
+    pictures = [part.name for part in parts if part.role == "image"]
+    assert all(pictures), pictures
+    assert screen.image.get_attribute("alt") in pictures, "nothing stands for the picture"
+    assert screen.words in [part.text for part in parts if part.role == "status" and part.live]
+
+
+def pictures_can_be_told_apart(sheet: Sheet) -> None:
+    """No two explorers have the same alternative text, nor one that is too long to listen to."""
+    texts = sheet.alternative_texts
+    assert len(texts) == len({*texts}) == len(EXPLORERS)
+    assert max(map(len, texts)) <= 300
+
+
 def circle(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
     turn = np.linspace(0, 2 * np.pi, 25)
     return list(zip(x - wide * np.sin(turn), y - high * np.cos(turn), strict=True))

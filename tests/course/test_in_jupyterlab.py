@@ -68,6 +68,8 @@ STEPS = {
     },
     "decode, burst": partial(journey.burst, *[c for c in journey.CASES if c.call == "decode"]),
     **journey.OWN_STEPS,
+    **{f"{call}, heard": partial(journey.can_be_heard, call) for call in CELLS},
+    "pictures can be told apart": journey.pictures_can_be_told_apart,
     **journey.KERNEL_STEPS,
     "the console shows no error": journey.the_console_shows_no_error,
 }

@@ -16,7 +16,7 @@ from vaelib.binarization import freeze, threshold
 from vaelib.compression import Codec
 from vaelib.course import demonstration, handwriting
 from vaelib.course.explorers import bits, sketch
-from vaelib.vae import VAE
+from vaelib.vae import VAE, LatentModel
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -34,13 +34,24 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "notebook": ("uncaught: Cannot read properties of undefined (reading 'schema')",),
 }
 OWN_STEPS = journey.OWN_STEPS | {"draw": journey.drawing_is_recognised}
+KEEP = """from vaelib import checkpoint
+from vaelib.course import output
+folder = output.folder("output")
+"""
+KEPT = {  # cells that save an explorer's models, which its notebook does not
+    "weigh": f"""{KEEP}
+for beta, kept in family.items():
+    checkpoint.save(kept, folder / f"beta-{{beta}}.safetensors")""",
+    "levels": f"""{KEEP}
+checkpoint.save(model, folder / "layered.safetensors")""",
+}
 
 
 class Course:
-    """What the course's notebooks work on; `build` is the folder that they write to."""
+    """What the course's notebooks work on; `output` is the folder that they write to."""
 
-    def __init__(self, build: Path) -> None:
-        self.build = build
+    def __init__(self, output: Path) -> None:
+        self.output = output
         tests = data.load(split="test")
         self.images, self.labels = tests.images, tests.labels
 
@@ -51,12 +62,24 @@ class Course:
     @cached_property
     def trained(self) -> VAE:
         """The model that the notebook on training has trained in this run."""
-        return checkpoint.load(self.build / "vae.safetensors")
+        return checkpoint.load(self.output / "vae.safetensors")
+
+    @cached_property
+    def family(self) -> dict[float, VAE]:
+        """The models by their β that the notebook on the latent has trained in this run."""
+        paths = self.output.glob("beta-*.safetensors")
+        found = {float(path.stem.removeprefix("beta-")): path for path in paths}
+        return {beta: checkpoint.load(found[beta]) for beta in sorted(found)}
+
+    @cached_property
+    def layered(self) -> LatentModel:
+        """The model with two levels that the notebook on hierarchies has trained in this run."""
+        return checkpoint.load(self.output / "layered.safetensors")
 
     @cached_property
     def chain(self) -> bits.Chain:
         """What the notebook on compression shows, by the model that it has trained in this run."""
-        codec = Codec(checkpoint.load(self.build / "compressor.safetensors"))
+        codec = Codec(checkpoint.load(self.output / "compressor.safetensors"))
         digits = freeze(self.images[:2000], Generator().manual_seed(1))
         letters = threshold(handwriting.letters()).mul(255).byte()
         noise = (torch.rand(40, 784, generator=Generator().manual_seed(2)) < 0.5).byte() * 255
@@ -78,12 +101,13 @@ def desk(tmp_path_factory) -> Iterator[journey.Desk]:
             return made
         (made / "notebooks").mkdir()
         for notebook in NOTEBOOKS:
-            browser.put_uncounted(HOME / "notebooks" / notebook, made / "notebooks" / notebook)
+            source = HOME / "notebooks" / notebook
+            browser.put_uncounted(source, made / "notebooks" / notebook, KEPT)
         return made / "notebooks"
 
     @cache
     def course(app: str) -> Course:
-        return Course(folder(app).parent / "build")
+        return Course(folder(app) / "output")
 
     with (
         journey.chromium() as chromium,
@@ -108,6 +132,7 @@ def steps_in() -> Iterator[object]:
             for case in (case for case in journey.CASES if case.call in made):
                 steps |= {f"{case.call}-{do.__name__}": partial(do, case) for do in moves}
             steps |= {call: OWN_STEPS[call] for call in made if call in OWN_STEPS}
+            steps |= {f"{call}-heard": partial(journey.can_be_heard, call) for call in made}
             steps["console"] = partial(journey.the_console_shows_no_error, allowed=ALLOWED[app])
             for name, step in steps.items():
                 yield pytest.param(app, notebook, step, id=f"{app}-{notebook[:2]}-{name}")

@@ -21,7 +21,7 @@ def grey_view(*, level: float = 0.25, tossed: int = 1) -> View:
 
 def explorer(**settings) -> Explorer:
     controls = {"level": slider("level", 0.25, 0, 1, 0.01, "ink"), "tossed": Again("Toss")}
-    return Explorer("grey", grey_view, controls, **settings)
+    return Explorer("grey", grey_view, controls, shows="A grey square.", **settings)
 
 
 def pixels_of(data: bytes) -> np.ndarray:
@@ -97,9 +97,8 @@ def test_a_fault_in_the_view_leaves_the_explorer_usable():
             raise ValueError("too much")
         return grey_view(level=level)
 
-    turned = Explorer(
-        "picky", picky, {"level": slider("level", 0.25, 0, 1, 0.01), "tossed": Again("Toss")}
-    )
+    controls = {"level": slider("level", 0.25, 0, 1, 0.01), "tossed": Again("Toss")}
+    turned = Explorer("picky", picky, controls, shows="A grey square.")
     with pytest.raises(ValueError, match="too much"):
         turned.set(level=1.0)
     turned.set(level=0.5)
@@ -121,6 +120,11 @@ def test_names_of_all_explorers_leave_the_text_whole():
 
 def test_words_are_spoken_when_they_change():
     assert 'aria-live="polite"' in explorer().words.value
+
+
+def test_the_picture_has_the_alternative_text_that_says_what_it_shows():
+    names = [part for part in explorer().children if isinstance(part, shell.Names)]
+    assert [part.get_state()["picture"] for part in names] == ["A grey square."]
 
 
 def test_it_answers_when_the_page_asks_whether_it_does(monkeypatch):

@@ -193,4 +193,9 @@ def weigh(
             "digit": chooser("digit (index)", min(100, len(among.digits))),
             "drawn": Again("Draw again"),
         },
+        shows=(
+            "Above: a digit, its reconstruction, and a plot of distortion over rate. Below: the "
+            "KL of each dimension as bars, images of latents from the prior, and images of "
+            "latents from q(z)."
+        ),
     )

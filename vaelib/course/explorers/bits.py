@@ -211,4 +211,9 @@ def compress(
             "image": chooser("image (index)", len(images)),
             "before": chooser("images before it (number)", len(chain.stacks)),
         },
+        shows=(
+            "Above: an image, its pixel probabilities, and the bits for each pixel. Below: bars "
+            "of the bits that it pays, gets back and costs in all. Right, a plot over the "
+            "images in the chain: its length in bits, and the sum of −ELBO."
+        ),
     )

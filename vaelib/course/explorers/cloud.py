@@ -266,6 +266,11 @@ def encode() -> Explorer:
         "a cloud of latents and its gradient",
         show,
         controls,
+        shows=(
+            "Left, a map of two latents: a cloud around its centre, one sample, the latent that "
+            "fits the image, and arrows for the gradient. Right: four bars, the gradient with "
+            "respect to μ₁, μ₂, log σ₁ and log σ₂."
+        ),
         actions={"One step uphill": uphill, "Draw a new ε": fresh},
         links=dict.fromkeys(("mean_1", "mean_2", "log_std_1", "log_std_2", "pull"), restless),
     )

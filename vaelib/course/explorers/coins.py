@@ -80,4 +80,8 @@ def binarize(
             "level": slider("threshold", 0.5, 0, 1, 0.01, "intensity"),
             "tossed": Again("Draw the pixels again"),
         },
+        shows=(
+            "Four images side by side: a grey digit, the digit by threshold, the digit drawn at "
+            "random, and the pixels that changed since the draw before."
+        ),
     )

@@ -114,5 +114,9 @@ def decode(
             "digit": chooser("digit (index)", len(digits)),
             "tossed": Again("Draw the pixels again"),
         },
+        shows=(
+            "Four images side by side: the decoded mean image, a sample, the chosen digit, and "
+            "−log p for each of its pixels."
+        ),
         actions={"Encode this digit": encoded, "Surprise me": surprise},
     )

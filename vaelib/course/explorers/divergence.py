@@ -177,6 +177,11 @@ def diverge() -> Explorer:
             "mean": slider("μ of q", 1.0, -FAR, FAR, 0.05, "prior σ"),
             "log_std": slider("log σ of q", -0.7, NARROW, WIDE, 0.05, "base e"),
         },
+        shows=(
+            "Left, two plots over z: the densities of q and p, and q log(q/p) with its area. "
+            "Right: two bars, the KL by the correct formula and by the post's, and a map of q's "
+            "μ and σ where the post's is below zero in one region."
+        ),
         actions={
             "q = p": lambda _: {"mean": 0.0, "log_std": 0.0},
             "Lowest for the post's": lambda _: {"mean": 0.0, "log_std": _lowest()},

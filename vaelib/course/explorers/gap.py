@@ -161,5 +161,9 @@ def bound(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) -> 
             "mean": slider("μ of q", -1.0, -3, 3, 0.05, "prior σ"),
             "log_std": slider("log σ of q", 0.0, -2, 0.7, 0.05, "base e"),
         },
+        shows=(
+            "Left: the densities of the guess q, the true posterior and the prior over z. "
+            "Right: a column of the ELBO and, on top of it, the gap up to log p(x)."
+        ),
         actions={"Best Gaussian": lambda _: best},
     )

@@ -266,5 +266,9 @@ def differentiate(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " poin
                 options=PARAMETERS, description="gradient of", layout={"width": "16em"}
             ),
         },
+        shows=(
+            "Left: the densities of q and of the true posterior over z. Right: four histograms "
+            "of gradient estimates, one for each estimator."
+        ),
         actions={"Best Gaussian": lambda _: best},
     )

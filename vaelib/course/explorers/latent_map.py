@@ -186,6 +186,10 @@ def walk(
         "a latent plane and a line",
         show,
         controls,
+        shows=(
+            "The image of the latent at the point, and below it the images of five latents "
+            "along the line between the two digits."
+        ),
         links=dict.fromkeys(("start", "end", "along", "across", "up"), on_the_line),
         beside=["point"],
     )

@@ -18,7 +18,7 @@ function render({ model, el }) {
     if (url) URL.revokeObjectURL(url);
     url = URL.createObjectURL(new Blob([model.get("map")], { type: "image/png" }));
     map.src = url;
-    map.alt = model.get("alt");
+    map.alt = ""; // the pad has the name
     pad.setAttribute("aria-label", model.get("alt"));
     pad.style.width = `${model.get("side")}px`;
   }

@@ -149,4 +149,8 @@ def levels(
             "digit": chooser("digit (index)", len(digits)),
             "draw": Again("Redraw"),
         },
+        shows=(
+            "Left: a digit. Right: twelve mean images in two rows, with the upper levels kept "
+            "and the others redrawn."
+        ),
     )

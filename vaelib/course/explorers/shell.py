@@ -218,6 +218,13 @@ class Keys(anywidget.AnyWidget):
     _esm = Path(__file__).parent / "keys.js"
 
 
+class Names(anywidget.AnyWidget):
+    """Invisible. It gives a screen reader names: `picture` is the picture's alternative text."""
+
+    _esm = Path(__file__).parent / "names.js"
+    picture = traitlets.Unicode().tag(sync=True)
+
+
 class Notice(anywidget.AnyWidget):
     """A notice on the picture if the kernel has ended, is busy or does not answer."""
 
@@ -232,13 +239,15 @@ class Notice(anywidget.AnyWidget):
 class Stage(widgets.VBox):
     """A picture that changes in place, and a line that describes it in words.
 
-    The picture keeps its size, so that nothing on the page jumps. `above` has rows of controls.
+    The picture keeps its size, so that nothing on the page jumps. `shows` is its alternative text:
+    what is drawn where, for all settings; the words have the numbers. `above` has rows of controls.
     `beside` has what is shown to the left of the picture, or above it on a narrow page.
     """
 
     def __init__(
         self,
         name: str,
+        shows: str,
         above: Sequence[Sequence[widgets.Widget]],
         beside: Sequence[widgets.Widget] = (),
     ) -> None:
@@ -251,7 +260,8 @@ class Stage(widgets.VBox):
         screen.add_class("vaelib-screen")
         shown = widgets.Box([*beside, screen], layout=wrap)
         frame = widgets.Layout(padding="4px 0", overflow="hidden", max_width="960px")
-        super().__init__([*rows, shown, self.words, Keys()], layout=frame)
+        names = Names(picture=shows)
+        super().__init__([*rows, shown, self.words, Keys(), names], layout=frame)
         self.add_class("vaelib-explorer")
 
     def show(self, view: View) -> None:
@@ -280,7 +290,7 @@ class Explorer(Stage):
     buttons by label: each maps the current settings to those that change. `links` has, by the name
     of a control, a function of the same kind, which is called when that control moves. While a
     control is dragged, the browser waits for a picture before it sends the newest value. `beside`
-    names the controls to the left of the picture.
+    names the controls to the left of the picture. `shows` is as in `Stage`.
     """
 
     def __init__(
@@ -289,6 +299,7 @@ class Explorer(Stage):
         view: Callable[..., View],
         controls: Mapping[str, widgets.Widget],
         *,
+        shows: str,
         actions: Mapping[str, Callable[[dict], Mapping[str, object]]] | None = None,
         links: Mapping[str, Callable[[dict], Mapping[str, object]]] | None = None,
         beside: Sequence[str] = (),
@@ -302,7 +313,7 @@ class Explorer(Stage):
         rest = [control for key, control in self.controls.items() if key not in beside]
         pressed = [control for control in rest if isinstance(control, Again)]
         moved = [control for control in rest if not isinstance(control, Again)]
-        super().__init__(name, [moved, [*pressed, *self.buttons.values()]], aside)
+        super().__init__(name, shows, [moved, [*pressed, *self.buttons.values()]], aside)
         for key, control in self.controls.items():
             control.observe(partial(self._moved, key), "value")
         self._draw()

@@ -20,6 +20,7 @@ function render({ model, el }) {
   );
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = FINE * PAGE;
+  canvas.setAttribute("role", "img");
   const hint = document.createElement("div");
   hint.className = "vaelib-sketch-hint";
   hint.textContent = "Draw a digit here";
@@ -53,6 +54,11 @@ function render({ model, el }) {
   let down = false; // whether that pen is on the paper
   let pressed = false; // whether the box gets the focus by a press, and shows no pen for keys
 
+  function mark(drawn) {
+    hint.hidden = drawn;
+    canvas.setAttribute("aria-label", drawn ? "your drawing" : "an empty box");
+  }
+
   function stroke(from, to) {
     page.beginPath();
     if (from[0] === to[0] && from[1] === to[1]) {
@@ -63,7 +69,7 @@ function render({ model, el }) {
       page.lineTo(FINE * to[0], FINE * to[1]);
       page.stroke();
     }
-    hint.hidden = true;
+    mark(true);
     frame ||= requestAnimationFrame(send);
   }
 
@@ -103,12 +109,12 @@ function render({ model, el }) {
     small.getContext("2d").putImageData(ink, 0, 0);
     page.imageSmoothingEnabled = false; // so that what is sent later is what came
     page.drawImage(small, 0, 0, canvas.width, canvas.height);
-    hint.hidden = true;
+    mark(true);
   }
 
   function wipe() {
     page.clearRect(0, 0, canvas.width, canvas.height);
-    hint.hidden = false;
+    mark(false);
   }
 
   function place(event) {

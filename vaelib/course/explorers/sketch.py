@@ -343,6 +343,11 @@ def draw(
         "a digit of your own",
         lambda ink: view_drawing(vae, tests, ink_of(ink)),
         {"ink": Sketch()},
+        shows=(
+            "Above, left: your drawing and its reconstruction, and below them the five test "
+            "digits with the nearest latents. Above, right: a map of latents with the drawing's "
+            "marked. Below: bars of the −ELBO of all test digits with the drawing's marked."
+        ),
         actions={
             "Use a test digit": lambda _: {
                 "ink": enlarged(images[next(turn) % min(100, len(images))])

@@ -231,4 +231,9 @@ def estimate(grid: Float[Tensor, " point"], log_joint: Float[Tensor, " point"]) 
             "log_std": slider("log σ of q", 0.0, -2, 0.7, 0.05, "base e"),
             "drawn": Again("Draw again"),
         },
+        shows=(
+            "Left, two plots over z: the densities of q and of the true posterior, and each "
+            "draw's share of the weights. Right, a plot over k: one estimate of log p(x), the "
+            "mean of many estimates, and the true value."
+        ),
     )
