@@ -39,8 +39,8 @@ def expectations(notebook: nbformat.NotebookNode) -> dict[str, dict[str, tuple[f
     constants = {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in nodes
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()
-        if isinstance(node.value, ast.Dict)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if node.targets[0].id.endswith("BANDS")
     }
     found: dict[str, dict] = {}
     for call in filter(_expects, nodes):
