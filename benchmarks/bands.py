@@ -12,6 +12,7 @@ import argparse
 import ast
 import itertools
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -48,6 +49,16 @@ def expectations(notebook: nbformat.NotebookNode) -> dict[str, dict[str, tuple[f
         what = ast.unparse(call.args[0])
         assert what not in found, f"two bands for {what}: give one of them another name"
         found[what] = eval(ast.unparse(given), {}, constants)
+    return found
+
+
+def outside(row: dict, allowed: dict[str, dict]) -> dict[str, list[float]]:
+    """The values of a row that lie outside the band of its data set; without a band, none."""
+    found = {}
+    for what, (least, greatest) in row["values"].items():
+        low, high = allowed[what].get(row["dataset"], (-math.inf, math.inf))
+        if not low <= least <= greatest <= high:
+            found[what] = [least, greatest]
     return found
 
 
@@ -122,6 +133,7 @@ def measure(notebook: nbformat.NotebookNode, threads: int, seed: int, blas: str 
             watched,
             kernel_name="python3",
             timeout=3600,
+            startup_timeout=600,  # another program may have the processor
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )
