@@ -1,14 +1,16 @@
+import ast
 import json
 from collections import Counter
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks import calm, contenders, memory, objectives, report, seeds, speed, timing
+from benchmarks import bands, calm, contenders, memory, objectives, report, seeds, speed, timing
 from benchmarks.contenders import Setting
-from vaelib import vae
+from vaelib import data, vae
 from vaelib.course.demonstration import quick_vae
 from vaelib.elbo import elbo
 from vaelib.training import mean_terms, train
@@ -49,6 +51,73 @@ def test_wrong_and_right_objectives_differ_in_the_kl_alone(generator):
     right, wrong = elbo(model, image, noise), objectives.wrong_elbo(model, image, noise)
     assert torch.equal(right.log_likelihood, wrong.log_likelihood)
     assert not torch.allclose(right.kl, wrong.kl)
+
+
+class TestBands:
+    CELL = """
+for loss in (119, 123):
+    train.expect(loss, mnist=(118, 121), glyphs=(92, 96))
+assert loss < 120, "too high"
+print(torch.rand(1, generator=torch.Generator().manual_seed(3)).item())
+"""
+
+    def test_every_measured_value_lies_within_its_band(self):
+        for row in json.loads(bands.RESULTS.read_text())["rows"]:
+            path = bands.NOTEBOOKS / f"{row['notebook']}.ipynb"
+            allowed = bands.expectations(nbformat.read(path, as_version=4))
+            assert row["values"].keys() == allowed.keys(), f"measure {path.stem} again"
+            outside = bands.outside(row, allowed)
+            assert not outside, (path.stem, outside)
+            assert not row["failed"], (path.stem, row["failed"])
+
+    def test_a_value_outside_its_band_is_named(self):
+        row = {"dataset": "mnist", "values": {"loss": [119, 123], "rate": [1, 1.5]}}
+        allowed = {"loss": {"mnist": (118, 121), "glyphs": (0, 200)}, "rate": {"mnist": (1, 2)}}
+        assert bands.outside(row, allowed) == {"loss": [119, 123]}
+        assert not bands.outside(row | {"dataset": "kmnist"}, allowed)
+
+    def test_each_notebook_is_measured_on_every_arithmetic(self):
+        rows = json.loads(bands.RESULTS.read_text())["rows"]
+        keys = [tuple(row[key] for key in bands.KEY) for row in rows]
+        assert len(set(keys)) == len(keys)
+        libraries = {(row["notebook"], row["blas"]) for row in rows}
+        for name, count in Counter(key[:2] for key in keys).items():
+            assert count == 2 * len(bands.THREADS) * len(bands.SEEDS), name
+        assert all(count == 2 for count in Counter(name for name, _ in libraries).values())
+
+    def test_bands_are_read_from_the_source(self):
+        cells = [
+            self.CELL,
+            'BANDS = {"rate": {"mnist": (1, 2)}}',
+            'train.expect(r, **BANDS["rate"])',
+        ]
+        made = [nbformat.v4.new_code_cell(source) for source in cells]
+        found = bands.expectations(nbformat.v4.new_notebook(cells=made))
+        assert found == {"loss": {"mnist": (118, 121), "glyphs": (92, 96)}, "r": {"mnist": (1, 2)}}
+
+    def test_checks_are_recorded_and_raise_nothing(self):
+        record, pixels = bands.Record(), torch.zeros(1, 784, dtype=torch.uint8)
+        train = data.loading.Dataset(pixels, torch.zeros(1, dtype=torch.uint8), "mnist")
+        tree = bands.Watch().visit(ast.parse(self.CELL))
+        exec(compile(tree, "cell", "exec"), {"train": train, "_record": record, "torch": torch})
+        assert record.values == {"loss": [119, 123]}
+        assert record.failed == ["loss < 120"]
+        assert record.dataset == "mnist"
+
+    def test_a_kernel_has_the_threads_and_the_seed(self):
+        source = """
+import torch
+from vaelib import data
+train = data.loading.Dataset(None, None, "glyphs")
+drawn = torch.rand(1, generator=torch.Generator().manual_seed(3))
+train.expect(drawn, glyphs=(0, 1))
+assert torch.get_num_threads() == 1
+"""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+        row = bands.measure(notebook, threads=1, seed=2)
+        expected = torch.rand(1, generator=torch.Generator().manual_seed(5)).item()
+        assert row["values"] == {"drawn": [expected, expected]}
+        assert (row["dataset"], row["failed"]) == ("glyphs", [])
 
 
 class TestSeeds:
