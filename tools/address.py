@@ -23,7 +23,9 @@ def repository(project: str) -> str:
     if found is None:
         raise ValueError('pyproject.toml has no line `repository = "..."` under [tool.vaelib]')
     address = found[1]
-    if address and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w-][\w.-]*[\w-]", address):
+    if address and not re.fullmatch(
+        r"https://github\.com/[\w.-]+/(?!.*\.git$)[\w.-]*[\w-]", address
+    ):
         raise ValueError(
             f"repository in pyproject.toml is {address!r}; "
             "expected https://github.com/owner/name, without .git or / at its end"

@@ -3,20 +3,23 @@
 python tools/workshop.py [--into FILE] [--without-data] [--without-solutions]
 
 In it: the notebooks without outputs, their exercises open, and again for Colab; the solved ones
-apart; the package; MNIST, verified; environment.yml; LICENSE and NOTICE; START.md, and start.py,
-which looks whether the machine is ready and opens JupyterLab. The machine must have the
-environment, and needs no network. The zip is at most 20 MB, because mail often allows no more.
+apart; the pages of docs/; the package; MNIST, verified; environment.yml; LICENSE and NOTICE;
+START.md, and start.py, which looks whether the machine is ready and opens JupyterLab. The machine
+must have the environment, and needs no network. The zip is at most 20 MB, because mail often allows
+no more. Without solutions it has no page for teachers either, because those have answers.
 """
 
 import argparse
 import json
+import posixpath
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import nbformat
+from address import LINK
 from colab import with_install_cell
 
 HOME = Path(__file__).resolve().parent.parent
@@ -24,7 +27,20 @@ BUILD = HOME / "build"
 ROOT = "vae-workshop"
 PACKAGE = ("*.py", "*.js", "*.css", "*.json")
 FILES = ("environment.yml", "pyproject.toml", "setup.py", "tools/address.py", "LICENSE")
-README = "# vaelib, packed for a workshop\n\nBegin with [START.md](START.md).\n"
+README = """\
+# vaelib, packed for a workshop
+
+Begin with [START.md](START.md). The sections below are from the README of the repository, which
+also has the tests, the measurements and the instructions for contributors.
+"""
+SECTIONS = (
+    "The notebooks",
+    "The data, with and without a network",
+    "When something fails",
+    "Use the package",
+)
+PAGES = ("*.md", "*.html")
+FOR_TEACHERS = ("docs/answers.md", "docs/teaching.md")  # both have answers
 DATA = ("mnist",)  # not the glyphs, which the package can draw: they take 55 MB
 LARGEST = 20e6  # bytes
 READABLE = 0o100644 << 16  # a file that every user may read, as a zip stores it
@@ -62,23 +78,49 @@ def data_files() -> Iterator[tuple[str, Path]]:
                 yield f"data/{path.relative_to(root).as_posix()}", path
 
 
-def pages(*, data: bool, solutions: bool) -> dict[str, Path | str]:
-    """The start page and its program, and the licences, of what is in the zip and of no more."""
-    about = HOME / "tools" / "workshop"
-    start, notice = ((about / name).read_text("utf-8") for name in ("START.md", "NOTICE"))
+def read(name: str) -> str:
+    return (HOME / name).read_text(encoding="utf-8")
+
+
+def readme() -> str:
+    """A README of those sections that are true without the repository, too."""
+    parts = re.split(r"^(?=## )", read("README.md"), flags=re.MULTILINE)
+    kept = [part for part in parts if part.partition("\n")[0].removeprefix("## ") in SECTIONS]
+    return "\n".join([README, *(part.strip() + "\n" for part in kept)])
+
+
+def pages(*, data: bool, solutions: bool) -> dict[str, str]:
+    """The texts for what is in the zip and for no more: START.md, README, licences and docs."""
+    start, notice = read("tools/workshop/START.md"), read("tools/workshop/NOTICE")
     if not solutions:
-        start = re.sub(r"^- Solved notebooks .*\n", "", start, flags=re.MULTILINE)
-    return {
+        start = re.sub(r"^- (Solved notebooks|For teachers).*\n", "", start, flags=re.MULTILINE)
+    found = {
         "START.md": start,
         "NOTICE": notice if data else notice.partition("\nMNIST\n")[0],
-        "README.md": README,  # the package's own speaks of what is not in the zip
-        "start.py": about / "start.py",
+        "README.md": readme(),
     }
+    for pattern in PAGES:
+        for path in sorted((HOME / "docs").glob(pattern)):
+            found[f"docs/{path.name}"] = path.read_text(encoding="utf-8")
+    hidden = () if solutions else FOR_TEACHERS
+    return {name: text for name, text in found.items() if name not in hidden}
+
+
+def linked(text: str, name: str, there: Container[str]) -> str:
+    """The page called `name` with its links to files that are `there`; of others, the words."""
+
+    def replace(link: re.Match) -> str:
+        path = link[3].partition("#")[0]
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+        return link[0] if not path or target in there else link[2]
+
+    return LINK.sub(replace, text)
 
 
 def contents(*, data: bool = True, solutions: bool = True) -> dict[str, Path | str]:
     """What goes into the zip, by name: a file's path, or a text."""
-    found = pages(data=data, solutions=solutions)
+    texts = pages(data=data, solutions=solutions)
+    found: dict[str, Path | str] = {"start.py": HOME / "tools" / "workshop" / "start.py"}
     for path in sorted((HOME / "notebooks").glob("*.ipynb")):
         text = handed_out(path)
         found[f"notebooks/{path.name}"] = text
@@ -90,6 +132,8 @@ def contents(*, data: bool = True, solutions: bool = True) -> dict[str, Path | s
     for pattern in PACKAGE:
         files += sorted((HOME / "vaelib").rglob(pattern))
     found |= {path.relative_to(HOME).as_posix(): path for path in files}
+    there = {*found, *texts}
+    found |= {name: linked(text, name, there) for name, text in texts.items()}
     return found | (dict(data_files()) if data else {})
 
 

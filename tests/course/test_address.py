@@ -27,21 +27,46 @@ def test_what_is_committed_follows_from_the_line():
 
 
 @pytest.mark.parametrize(
-    "wrong", [f"{OURS}/", f"{OURS}.git/", "github.com/someone/it", "http://github.com/a/b"]
+    "wrong",
+    [
+        f"{OURS}/",
+        f"{OURS}.git",
+        f"{OURS}/tree/main",
+        "https://github.com/someone",
+        "https://example.org/someone/it",
+        "github.com/someone/it",
+        "http://github.com/a/b",
+    ],
 )
 def test_an_address_in_another_form_is_refused(wrong):
     text = read("pyproject.toml").replace('repository = ""', f'repository = "{wrong}"')
     with pytest.raises(ValueError, match="expected https"):
         address.repository(text)
-    right = read("pyproject.toml").replace('repository = ""', f'repository = "{OURS}"')
-    assert address.repository(right) == OURS
+
+
+@pytest.mark.parametrize(
+    "right", [OURS, "https://github.com/a/b", "https://github.com/a-b/c.d", ""]
+)
+def test_an_address_in_the_right_form_is_read(right):
+    text = read("pyproject.toml").replace('repository = ""', f'repository = "{right}"')
+    assert address.repository(text) == right
+
+
+def test_a_project_without_the_line_is_refused():
+    with pytest.raises(ValueError, match="has no line"):
+        address.repository(read("pyproject.toml").replace("repository = ", "repo = "))
 
 
 def test_with_an_address_there_are_three_badges_and_without_none():
     readme = address.with_badges(read("README.md"), OURS)
-    assert (
-        len(re.findall(r"^\[!\[Open in \w+\]\(https://\S+\)\]\(https://\S+\)$", readme, re.M)) == 3
-    )
+    badge = r"^\[!\[Open in (\w+)\]\((https://\S+\.svg)\)\]\((https://\S+)\)$"
+    found = re.findall(badge, readme, re.M)
+    assert [name for name, _, _ in found] == ["Colab", "Kaggle", "Binder"]
+    for name, picture, link in found:
+        site = {"Binder": "mybinder.org"}.get(name, f"{name.lower()}.")
+        assert site in picture.split("/")[2]
+        assert site in link.split("/")[2]
+        assert "someone/vae-course" in link
     assert "/github/someone/vae-course/blob/colab/01_binarization.ipynb" in readme
     assert f"src={OURS}/blob/colab/01_binarization.ipynb" in readme
     assert "/gh/someone/vae-course/main?labpath=notebooks/01_binarization.ipynb" in readme

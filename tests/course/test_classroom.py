@@ -66,10 +66,10 @@ def test_each_student_has_a_row_with_each_exercise(folder, capsys):
     assert row_of("chi", said) == ["ok", "no", "1", "2"]
     assert row_of("dora", said) == ["12", "-", "ok", "4", "1", "1"]
     assert row_of("eli", said) == ["-", "-", "0", "0"]
-    assert "which has the last try only" in said
+    assert "which shows only the last try" in said
 
 
-def test_who_is_stuck_and_the_commonest_mistake_are_named(folder, capsys):
+def test_who_is_stuck_and_the_most_common_hint_are_named(folder, capsys):
     hand_in(folder / "fay.json", {PRICE: Tried(5, False, (SECOND,))})
     _, said, _ = vaelib_class(folder, capsys)
     assert "Stuck\n  4.3 The price of certainty: anna (3 tries), fay (5 tries)\n\n" in said
@@ -83,8 +83,8 @@ def test_where_nobody_is_stuck_or_has_had_a_hint_no_such_part_is_shown(tmp_path,
     hand_in(tmp_path / "anna.json", {KL: SOLVED})
     _, said, _ = vaelib_class(tmp_path, capsys)
     assert "Stuck" not in said
-    assert "commonest" not in said
-    assert "last try only" not in said
+    assert "most students" not in said
+    assert "only the last try" not in said
 
 
 def test_where_nothing_was_tried_yet_it_says_so(tmp_path, capsys):
@@ -121,9 +121,9 @@ def test_broken_files_are_named_with_the_reason_and_skipped(folder, capsys):
     assert {name: reason[:16] for name, reason in reasons.items()} == {
         "cut.json": "it is not JSON, ",
         "cut.ipynb": "it is not a note",
-        "empty.txt": "no line begins w",
+        "empty.txt": "it has no line t",
         "no outputs.ipynb": "no cell has the ",
-        "picture.png": "it is none of .j",
+        "picture.png": "its name does no",
         "gone.json": "No such file or ",
     }
 

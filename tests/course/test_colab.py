@@ -41,6 +41,15 @@ def test_a_bound_that_nothing_meets_is_pips_own_error():
         colab.changed(PINS, ["ipython>=99"], "--no-index")
 
 
+def test_the_command_fails_if_anything_would_change_and_names_it(monkeypatch, capsys):
+    monkeypatch.setattr(colab, "changed", lambda versions, wanted: ["ipython 7.34.0 -> 9.0"])
+    assert colab.main(["check"]) == 1
+    assert "ipython 7.34.0 -> 9.0" in capsys.readouterr().err
+    monkeypatch.setattr(colab, "changed", lambda versions, wanted: [])
+    assert colab.main(["check"]) == 0
+    assert f"none of {len(PINS)} packages" in capsys.readouterr().out
+
+
 def little_wheel(folder, name, version):
     """A wheel without files."""
     import zipfile
@@ -66,7 +75,7 @@ class TestNotebooks:
             nbformat.validate(theirs)
             ours = nbformat.read(HOME / "notebooks" / path.name, as_version=4)
             (index,) = (i for i, cell in enumerate(theirs.cells) if "%pip" in cell.source)
-            assert all(cell.cell_type == "markdown" for cell in theirs.cells[:index])
+            assert [cell.cell_type for cell in ours.cells].index("code") == index > 0
             assert "%pip install --quiet workshop.zip\n" in theirs.cells.pop(index).source
             assert theirs.cells == ours.cells
 
@@ -85,6 +94,7 @@ class TestNotebooks:
     def test_it_turns_on_widgets_on_colab_alone(self, monkeypatch):
         import types
 
+        monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))  # as protobuf makes
         called = []
         output = types.SimpleNamespace(enable_custom_widget_manager=lambda: called.append(1))
         text = colab.CELL.format(source="x").replace("%pip install --quiet x", "pass")
@@ -92,7 +102,6 @@ class TestNotebooks:
         assert called == []
         module = types.ModuleType("google.colab")
         module.output = output
-        monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
         monkeypatch.setitem(sys.modules, "google.colab", module)
         exec(text, {})
         assert called == [1]

@@ -1,4 +1,5 @@
 import ast
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -159,6 +160,12 @@ class TestKernel:
         manager = jupyter_client.kernelspec.KernelSpecManager
         monkeypatch.setattr(manager, "get_kernel_spec", missing)
         assert doctor.kernel().found == "there is no kernel python3"
+
+    def test_without_ipykernel_the_advice_does_not_use_it(self, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        assert doctor.kernel() == Finding(
+            "kernel", "ipykernel is not installed", "python -m pip install ipykernel"
+        )
 
 
 class TestData:

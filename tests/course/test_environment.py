@@ -205,6 +205,18 @@ def test_workflows_run_make_targets_that_there_are():
         assert re.search(rf"^{target}: ", makefile, re.MULTILINE)
 
 
+def test_a_release_is_tried_like_a_pull_request_before_it_is_published():
+    """Wheel and sdist are built and tried by the same steps in both workflows."""
+    ci, release = (
+        yaml.safe_load((HOME / ".github" / "workflows" / f"{name}.yml").read_text())["jobs"]
+        for name in ("ci", "release")
+    )
+    tried = [step for step in ci["package"]["steps"] if "run" in step]
+    assert len(tried) == 4
+    assert [step for step in tried if step not in release["build"]["steps"]] == []
+    assert release["publish"]["needs"] == "build"
+
+
 def test_make_runs_every_folder_of_tests():
     """`make test` all but the slow ones, which `make all` adds."""
     makefile = (HOME / "Makefile").read_text()

@@ -245,7 +245,8 @@ class TestSetup:
         assert len({*links}) >= 7
 
     def test_commands_make_an_environment_before_they_install(self):
-        blocks = re.findall(r"```(?:sh|bat)\n(.+?)```", self.page, re.S)
+        zips, *blocks = re.findall(r"```(?:sh|bat)\n(.+?)```", self.page, re.S)
+        assert "start.py --check" in zips
         assert len(blocks) == 5
         for block in blocks:
             made = re.search(r"-m venv \.venv|conda env create", block)

@@ -2,7 +2,9 @@
 
 import ast
 import os
+import posixpath
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -52,20 +54,61 @@ def test_package_solutions_environment_and_results_are_there(unpacked):
     assert not list(unpacked.rglob("__pycache__"))
 
 
-def test_every_link_inside_leads_somewhere(unpacked):
-    texts = {}
-    for path in unpacked.rglob("*.md"):
-        texts[path] = path.read_text(encoding="utf-8")
-    for path in unpacked.rglob("*.ipynb"):
-        cells = nbformat.read(path, as_version=4).cells
-        texts[path] = "\n".join(c.source for c in cells if c.cell_type == "markdown")
-    found = [
-        (path.parent / link).resolve()
-        for path, text in texts.items()
-        for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", text)
+def test_the_pages_for_students_and_teachers_are_there_as_they_are_here(unpacked):
+    ours = {path.name for path in (HOME / "docs").iterdir() if path.suffix != ".png"}
+    assert ours == {path.name for path in (unpacked / "docs").iterdir()}
+    assert {"setup.md", "quiz.md", "answers.md", "sheet.html", "glossary.md"} <= ours
+    for name in ours:
+        here, there = (
+            re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", (home / "docs" / name).read_text("utf-8"))
+            for home in (HOME, unpacked)
+        )
+        assert here == there, name
+
+
+def broken_links(content):
+    """The links in pages and notebooks of a zip that lead to no file or to no heading in it."""
+    texts = {name: text for name, text in content.items() if name.endswith(".md")}
+    for name in content:
+        if name.endswith(".ipynb"):
+            cells = nbformat.reads(content[name], as_version=4).cells
+            texts[name] = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    links = [
+        (name, link)
+        for name, text in texts.items()
+        for link in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", text)
     ]
-    assert len(found) > 10
-    assert [path for path in found if not path.exists()] == []
+    assert len(links) > 40
+    broken = []
+    for name, link in links:
+        path, _, heading = link.partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
+        if target not in content or (heading and heading not in headings(texts[target])):
+            broken.append((name, link))
+    return broken
+
+
+def headings(text):
+    """The names under which JupyterLab or a code host links the headings of a text."""
+    heads = re.findall(r"^#+ (.+)$", text, re.M)
+    hosts = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    return hosts | {head.replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("solutions", [True, False])
+def test_every_link_inside_leads_to_a_file_and_a_heading(solutions):
+    found = workshop.contents(data=False, solutions=solutions)
+    content = {
+        name: source.read_text("utf-8") if isinstance(source, Path) else source
+        for name, source in found.items()
+    }
+    assert broken_links(content) == []
+
+
+def test_a_link_to_what_is_not_there_becomes_its_words():
+    text = "[a](../A.md) ![b](b.png) [c](c.md#d) [e](https://e.org) [f](#g) [h](../i/h.md)"
+    made = workshop.linked(text, "docs/page.md", {"docs/c.md", "i/h.md"})
+    assert made == "a b [c](c.md#d) [e](https://e.org) [f](#g) [h](../i/h.md)"
 
 
 def test_it_starts_from_the_folder_alone_without_network(unpacked):
@@ -100,12 +143,22 @@ def test_every_file_can_be_read_by_every_user(tmp_path):
         assert archive.read(f"{workshop.ROOT}/private.py") == b"1\n"
 
 
-def test_without_solutions_nothing_speaks_of_them():
+def test_without_solutions_no_answer_is_inside_and_no_page_speaks_of_one():
     content = workshop.contents(data=False, solutions=False)
-    assert "notebooks/05_training.ipynb" in content
-    assert not [name for name in content if "solutions" in name]
+    assert {"notebooks/05_training.ipynb", "docs/quiz.md", "docs/setup.md"} <= set(content)
+    assert not [name for name in content if re.search("solutions|answers|teaching", name)]
+    pages = {name: text for name, text in content.items() if name.endswith((".md", ".html"))}
+    for name, text in pages.items():
+        assert not re.search(r"notebooks/solutions|answers\.md|\*\*correct\*\*", text), name
     assert "solved" not in content["START.md"].lower()
-    assert "Solved notebooks are in" in workshop.pages(data=False, solutions=True)["START.md"]
+    with_them = workshop.contents(data=False, solutions=True)
+    assert {"docs/answers.md", "docs/teaching.md"} <= set(with_them)
+    assert "Solved notebooks are in" in with_them["START.md"]
+    assert "](docs/answers.md)" in with_them["START.md"]
+
+
+def test_notebooks_for_colab_install_the_zip_that_the_start_page_names():
+    content = workshop.contents(data=False)
     made = {name for name in content if name.startswith("colab/")}
     assert len(made) == len(list((HOME / "notebooks").glob("*.ipynb")))
     assert all("%pip install --quiet workshop.zip" in content[name] for name in made)
@@ -133,22 +186,47 @@ def test_the_zip_is_no_larger_than_mail_allows(unpacked, tmp_path, monkeypatch, 
     assert not other.exists()
 
 
-def test_the_start_page_is_understood_by_python_3_8():
-    """What runs before the doctor says that Python is too old."""
-    for name in (
-        "tools/workshop/start.py",
-        "vaelib/__init__.py",
-        "vaelib/__main__.py",
-        "vaelib/calm.py",
-        "vaelib/course/__init__.py",
-        "vaelib/course/doctor.py",
-    ):
-        text = (HOME / name).read_text(encoding="utf-8")
-        module = ast.parse(text, feature_version=(3, 8))
-        imported = [n.module for n in module.body if isinstance(n, ast.ImportFrom)]
-        uses = {n for n in imported if n.split(".")[0] == "vaelib"}
-        assert uses <= {"vaelib", "vaelib.calm", "vaelib.course"}, name
-    page = (HOME / "tools" / "workshop" / "START.md").read_text(encoding="utf-8")
+BEFORE_THE_DOCTOR = (
+    "tools/workshop/start.py",
+    "vaelib/__init__.py",
+    "vaelib/__main__.py",
+    "vaelib/calm.py",
+    "vaelib/course/__init__.py",
+    "vaelib/course/doctor.py",
+    "vaelib/course/tasks.py",
+)
+NEWER = {"removeprefix", "removesuffix", "cache", "pairwise", "zoneinfo", "graphlib"}  # than 3.8
+
+
+@pytest.mark.parametrize("name", BEFORE_THE_DOCTOR)
+def test_what_runs_before_the_doctor_is_understood_by_python_3_8(name):
+    """It says that Python is too old."""
+    module = ast.parse((HOME / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+    imported = [node for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
+    at_once = {node.module for node in module.body if isinstance(node, ast.ImportFrom)}
+    ours = {name for name in at_once if name.split(".")[0] == "vaelib"}
+    assert ours <= {"vaelib", "vaelib.calm", "vaelib.course"}
+    if any(isinstance(node, ast.arg) and node.annotation for node in ast.walk(module)):
+        assert "__future__" in at_once, "X | None would be evaluated"
+    used = {node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)}
+    used |= {alias.name for node in imported for alias in node.names}
+    assert not used & NEWER
+
+
+def test_an_old_python_says_in_the_zip_what_to_install(unpacked):
+    """Run where there is one; the test above looks at the source everywhere."""
+    for name in ("python3.8", "python3.9"):
+        program = shutil.which(name)
+        if program and not subprocess.run([program, "-V"], capture_output=True).returncode:
+            break
+    else:
+        pytest.skip("needs python3.8 or python3.9")
+    command = [program, "start.py", "--check"]
+    done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert "install Python 3.10 or newer" in done.stdout, done.stderr
+    assert "START.md, in this folder, says how" in done.stdout
+    page = (unpacked / "START.md").read_text(encoding="utf-8")
     assert "Python 3.10 or newer" in page
     assert "https://www.python.org/downloads/" in page
 

@@ -1,4 +1,4 @@
-"""What a class tried and solved, from what it handed in: `python -m vaelib class FOLDER`."""
+"""What the students of a class tried and solved: `python -m vaelib class FOLDER`."""
 
 import argparse
 import re
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 FOLDER has one file for each student, or one folder for each student who hands in several files:
   .json   the file that exercises.progress() writes
   .txt    the line that exercises.progress() prints; several lines are several students
-  .ipynb  a notebook with its outputs, which have only the last try at each exercise
+  .ipynb  a notebook that was saved with its outputs; they show only the last try
 The name of the file or folder is the student's name.
 
 {CODES}"""
@@ -54,8 +54,11 @@ def run(folder: Path) -> int:
     for line in skipped:
         print(f"SKIP  {line}", file=sys.stderr)
     if not students:
-        kinds = ", ".join(KINDS)
-        print(f"FAIL  {folder} has no record in a file of {kinds}; see --help", file=sys.stderr)
+        print(
+            f"FAIL  {folder} has no record that can be read. Expected one file for each student "
+            f"({', '.join(KINDS)}); see --help",
+            file=sys.stderr,
+        )
         return 1
     print(report(students))
     return 0
@@ -64,7 +67,7 @@ def run(folder: Path) -> int:
 def read(folder: Path) -> tuple[Class, list[str]]:
     """Each student's record, and what was left out and why.
 
-    Hidden files are passed over. Raises OSError if the folder cannot be read.
+    Hidden files are ignored. Raises OSError if the folder cannot be read.
     """
     students: dict[str, Record] = {}
     skipped = []
@@ -102,7 +105,7 @@ def of_file(file: Path) -> list[tuple[Record, str]]:
     """
     kind = file.suffix.lower()
     if kind not in KINDS:
-        raise RecordError(f"it is none of {', '.join(KINDS)}")
+        raise RecordError(f"its name does not end in {', '.join(KINDS)}, so it was not read")
     content = file.read_bytes()
     if kind == ".json":
         return [(records.from_json(content), "")]
@@ -111,12 +114,15 @@ def of_file(file: Path) -> list[tuple[Record, str]]:
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")  # as some editors on Windows save
     lines = records.lines_in(content.decode("utf-16" if wide else "utf-8", errors="replace"))
     if not lines:
-        raise RecordError(f'no line begins with "{records.BEGIN}.", as exercises.progress() prints')
+        raise RecordError(
+            f'it has no line that begins with "{records.BEGIN}.": '
+            "copy the line that exercises.progress() prints"
+        )
     return [_of_line(line) for line in lines]
 
 
 def report(students: Class) -> str:
-    """Who solved what, who is stuck where, and each exercise's commonest mistake, in words."""
+    """Who solved what, who is stuck where, and each exercise's most common mistake, in words."""
     tried = [slug for slug in NUMBERS if any(slug in made for made in students.values())]
     count = f"{len(students)} student{'s' * (len(students) > 1)}"
     if not tried:
@@ -125,11 +131,11 @@ def report(students: Class) -> str:
     for begin in range(0, len(tried), ACROSS):
         parts.append(by_student(students, tried[begin : begin + ACROSS]))
     parts.append(
-        "ok 2: solved, with the second try. no 2: tried twice, not solved. "
+        "ok 2: solved at the second try. no 2: tried twice, not solved. "
         f"STUCK: {STUCK} tries or more, not solved."
     )
     if any(one.tries is None for made in students.values() for one in made.values()):
-        parts[-1] += "\nWithout a number: from a notebook, which has the last try only."
+        parts[-1] += "\nNo number: the record is from a notebook, which shows only the last try."
     parts += [*stuck(students, tried), by_exercise(students, tried), *mistakes(students, tried)]
     return "\n\n".join(parts)
 
@@ -180,7 +186,7 @@ def mistakes(students: Class, slugs: Sequence[str]) -> Iterator[str]:
             wrapped = textwrap.wrap(_printable(hint), WIDTH, break_on_hyphens=False)
             lines += [f"      {line}" for line in wrapped]
     if lines:
-        yield "\n".join(["The commonest mistake of each exercise, by the hint that it got", *lines])
+        yield "\n".join(["The hint that most students got, for each exercise", *lines])
 
 
 def commonest(made: Iterator[Tried]) -> tuple[str, int] | None:

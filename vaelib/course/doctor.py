@@ -6,6 +6,7 @@ versions and sizes and writes the home folder as ~.
 
 from __future__ import annotations  # or a Python that is too old would not get to say so
 
+import importlib.util
 import math
 import os
 import platform
@@ -138,6 +139,8 @@ def kernel() -> Finding:
     """Whether the kernel that the notebooks ask for, python3, is this Python."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
+    if importlib.util.find_spec("ipykernel") is None:
+        return Finding("kernel", "ipykernel is not installed", "python -m pip install ipykernel")
     fix = "python -m ipykernel install --sys-prefix --name python3"
     try:
         command = KernelSpecManager().get_kernel_spec("python3").argv[0]

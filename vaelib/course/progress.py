@@ -1,4 +1,4 @@
-"""Reports on a training run that do not come too often."""
+"""A limit on how often a training run reports."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from collections.abc import Callable
 def throttle(callback: Callable[..., None], *, seconds: float = 10.0) -> Callable[..., None]:
     """`callback`, run on the first call and then at most once in `seconds`; other calls do nothing.
 
-    What the blog post does to its progress report (Flux's `throttle(f, 10)`).
+    The blog post limits its progress report in the same way (Flux's `throttle(f, 10)`).
     """
     last = -float("inf")
 

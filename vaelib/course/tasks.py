@@ -1,6 +1,6 @@
 """The commands that need the installed packages: each is imported only when it is asked for.
 
-The doctor must run where torch does not.
+The doctor must run even where torch is missing.
 """
 
 from __future__ import annotations  # a Python that is too old must get as far as the doctor
@@ -9,7 +9,7 @@ import argparse
 
 ABOUT = {
     "data": "prepare a machine, a room or a USB stick: get, verify and find data sets",
-    "class": "show what a class tried and solved, and where it is stuck, from what it handed in",
+    "class": "show what the students of a class tried and solved, and where they are stuck",
     "compress": "compress binary images with a trained model, without loss",
     "decompress": "decompress binary images with a trained model, without loss",
 }

@@ -59,7 +59,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(
         made.note("one", "third")
     said = capsys.readouterr().out
     assert said.count("\n") == 1
-    assert "cannot be written, so a restart forgets this: No space left on device" in said
+    assert "cannot be written, so a restart loses your tries: No space left on device" in said
     assert [one.hint for one in made.everything()] == ["first", "second", "third"]
     assert "third" not in path.read_text()
     made.note("one", "fourth")
@@ -124,7 +124,7 @@ def test_where_no_folder_can_be_made_the_tries_stay_in_memory(path, capsys):
     path.parent.write_text("a file")
     made = Log(path, "a")
     made.note("one", "first")
-    assert "cannot be written, so a restart forgets this" in capsys.readouterr().out
+    assert "cannot be written, so a restart loses your tries" in capsys.readouterr().out
     with pytest.raises(OSError):
         made.everything()
     assert [one.hint for one in made.tries] == ["first"]

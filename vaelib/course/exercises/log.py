@@ -50,7 +50,9 @@ class Log:
             append(self.path, self._waiting)
         except OSError as error:
             if not self._told:
-                print(f"({self.path} cannot be written, so a restart forgets this: {why(error)})")
+                print(
+                    f"({self.path} cannot be written, so a restart loses your tries: {why(error)})"
+                )
             self._told = True
         else:
             self._waiting.clear()

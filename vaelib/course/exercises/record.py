@@ -117,7 +117,7 @@ def to_line(record: Record, exercises: Mapping[str, Exercise]) -> str:
 
 
 def from_line(text: str, exercises: Mapping[str, Exercise]) -> Record:
-    """The record in one pasted line, however it was broken, quoted or capitalized on the way.
+    """The record in one pasted line, even if it was broken, quoted or capitalized when it was sent.
 
     An exercise that is not among `exercises` is called by its tag. Raises `RecordError` if the
     line is not whole.
@@ -127,7 +127,7 @@ def from_line(text: str, exercises: Mapping[str, Exercise]) -> Record:
         raise RecordError(f'the line was cut: it begins with "{BEGIN}." and ends with ".{END}"')
     *body, checksum = parts[:-1]
     if tag(".".join(body)) != checksum:
-        raise RecordError("the line is not as exercises.progress() wrote it: its checksum differs")
+        raise RecordError("the line was changed after it was copied: its checksum is wrong")
     slugs = {tag(slug): slug for slug in exercises}
     record = {}
     for part in body[1:]:
