@@ -45,6 +45,7 @@ html_theme_options = {
     "home_page_in_toc": True,
     "show_toc_level": 2,
     "use_fullscreen_button": False,
+    "navbar_persistent": [],  # the search is at the top of the contents, once
     "search_bar_text": "Search this book",
 }
 repository = address.repository((HOME / "pyproject.toml").read_text(encoding="utf-8"))
