@@ -110,6 +110,7 @@ class Leaf:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("requestfailed", lambda request: self.faults.append(request.url))
+        self.page.set_default_timeout(120_000)  # beside other work, drawing formulas takes long
         self.page.goto(address)
         self.page.evaluate("window.MathJax?.startup?.promise")
         self.page.evaluate("document.fonts.ready")
