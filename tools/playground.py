@@ -1,0 +1,182 @@
+"""What the playground's pages load: the model as bytes, one script, one style sheet.
+
+python tools/playground.py           the model of the notebook on training, trained if need be
+python tools/playground.py --quick   that model if it is there, else a smaller one of glyphs
+
+Both write to book/_static/playground.
+"""
+
+import argparse
+import base64
+import copy
+import json
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from bundle import bundle
+from jaxtyping import Float, Int8
+from torch import Generator, Tensor
+
+from vaelib import checkpoint, data, evaluation, training, vae
+from vaelib.binarization import threshold
+from vaelib.course import demonstration
+from vaelib.data import loading
+from vaelib.elbo import kl
+from vaelib.encoder import Gaussian
+from vaelib.vae import VAE
+
+HOME = Path(__file__).resolve().parent.parent
+KEPT = HOME / "build" / "playground" / "vae.safetensors"
+SOURCE = HOME / "book" / "playground" / "source"
+EXPLORERS = HOME / "vaelib" / "course" / "explorers"  # the sketch pad and the map to point at
+STATIC = HOME / "book" / "_static" / "playground"
+EPOCHS = 10
+DIGITS, POINTS, COSTS = 100, 2000, 1001  # test digits to choose from, on the map, and quantiles
+NAMES = {"float32": torch.float32, "int8": torch.int8, "uint8": torch.uint8}
+
+
+class Source(NamedTuple):
+    """A trained model, the name of its data set, and the epochs that it was trained for."""
+
+    model: VAE
+    dataset: str
+    epochs: int
+
+
+def source(*, quick: bool) -> Source:
+    """The model of the notebook on training; without MNIST, or a minute, one of glyphs."""
+    missing = quick and not KEPT.exists()
+    if missing or loading.choose().name != "mnist":
+        return Source(demonstration.model("glyphs"), "glyphs", demonstration.EPOCHS)
+    if not KEPT.exists():
+        print(f"Training the model of the playground, once ({EPOCHS} epochs) …", flush=True)
+        generator = Generator().manual_seed(0)
+        made = vae.dense(generator=generator)
+        images = data.load("mnist", "train").images
+        training.train(made, images, epochs=EPOCHS, generator=generator)
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(made, KEPT)
+    return Source(checkpoint.load(KEPT), "mnist", EPOCHS)
+
+
+class Rounded(NamedTuple):
+    """A matrix as whole numbers from −127 to 127, in units of which each row has its own."""
+
+    whole: Int8[Tensor, "row column"]
+    unit: Float[Tensor, " row"]
+
+    @property
+    def matrix(self) -> Float[Tensor, "row column"]:
+        """The matrix that the whole numbers stand for."""
+        return self.whole * self.unit[:, None]
+
+
+def rounded(matrix: Float[Tensor, "row column"]) -> Rounded:
+    """The nearest matrix of whole numbers; the largest of each row is 127 or −127."""
+    unit = matrix.abs().amax(1).clamp(min=1e-12) / 127
+    return Rounded((matrix / unit[:, None]).round().to(torch.int8), unit)
+
+
+@torch.no_grad()
+def in_bytes(model: VAE) -> tuple[VAE, dict[str, Tensor]]:
+    """The model with its two large matrices rounded, and the arrays that it is made of.
+
+    The encoder's matrix has a row per pixel, because an image adds up the rows of its ink.
+    """
+    made = copy.deepcopy(model)
+    inner, outer = made.encoder.hidden[0], made.decoder.logits
+    ink, pixels = rounded(inner.weight.T.contiguous()), rounded(outer.weight)
+    inner.weight.copy_(ink.matrix.T)
+    outer.weight.copy_(pixels.matrix)
+    first = made.decoder.hidden[0]
+    arrays = {
+        "inkUnit": ink.unit,
+        "inkBias": inner.bias,
+        "mean": made.encoder.mean.weight,
+        "meanBias": made.encoder.mean.bias,
+        "logStd": made.encoder.log_std.weight,
+        "logStdBias": made.encoder.log_std.bias,
+        "latent": first.weight,
+        "latentBias": first.bias,
+        "pixelUnit": pixels.unit,
+        "pixelBias": outer.bias,
+        "ink": ink.whole,
+        "pixel": pixels.whole,
+    }
+    return made, arrays
+
+
+@torch.no_grad()
+def export(found: Source) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """What the pages say about a model, and the arrays that they compute with."""
+    test = data.load(found.dataset, "test")
+    model, arrays = in_bytes(found.model)
+    before, after = (-evaluation.evaluate(each, test.images).bound for each in (found.model, model))
+    q = model.encoder(threshold(test.images))
+    by_latent = torch.stack([kl(Gaussian(*(part[:, [i]] for part in q))).mean() for i in range(5)])
+    codes = rounded(q.mean[:POINTS].T.contiguous())
+    arrays |= {
+        "codeUnit": codes.unit,
+        "costs": after.quantile(torch.linspace(0, 1, COSTS)),
+        "codes": codes.whole,
+        "codeLabels": test.labels[:POINTS],
+        "digits": test.images[:DIGITS],
+        "digitLabels": test.labels[:DIGITS],
+    }
+    about = {
+        "dataset": found.dataset,
+        "epochs": found.epochs,
+        "tests": len(test.images),
+        "cost": round(after.mean().item(), 2),
+        "roundingCosts": round((after - before).mean().item(), 3),
+        "axes": by_latent.topk(2).indices.tolist(),
+    }
+    return about, arrays
+
+
+def packed(about: dict[str, object], arrays: dict[str, Tensor]) -> str:
+    """A script that defines `VAELIB_MODEL`: the arrays one after another, deflated, in base64.
+
+    Those of four bytes per number come first, so that each begins where a browser can read it.
+    """
+    order = sorted(arrays, key=lambda name: -arrays[name].element_size())
+    contents = [arrays[name].detach().contiguous().numpy().tobytes() for name in order]
+    described = [
+        [name, str(arrays[name].dtype).removeprefix("torch."), list(arrays[name].shape)]
+        for name in order
+    ]
+    text = base64.b64encode(zlib.compress(b"".join(contents), 9)).decode()
+    model = about | {"arrays": described, "deflated": text}
+    return f"globalThis.VAELIB_MODEL = {json.dumps(model)};\n"
+
+
+def script() -> str:
+    """The pages' script, with the sketch pad and the map of the notebooks' explorers."""
+    return bundle(SOURCE / "playground.js", [SOURCE, EXPLORERS])
+
+
+def styles() -> str:
+    """The pages' style sheet, and those of the sketch pad and the map."""
+    sheets = [EXPLORERS / "sketch.css", EXPLORERS / "pad.css", SOURCE / "playground.css"]
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
+    arguments.add_argument("--quick", action="store_true", help="train nothing on MNIST")
+    found = source(quick=arguments.parse_args().quick)
+    STATIC.mkdir(parents=True, exist_ok=True)
+    files = {
+        "model.js": packed(*export(found)),
+        "playground.js": script(),
+        "playground.css": styles(),
+    }
+    for name, text in files.items():
+        (STATIC / name).write_text(text, encoding="utf-8")
+        print(f"{(STATIC / name).relative_to(HOME)}: {len(text.encode()) / 1000:,.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
