@@ -45,7 +45,7 @@ endif
 export PYTHONIOENCODING ?= :backslashreplace
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test offline all lint unit notebooks lab refresh html workshop dist links measure bench clean renew
+.PHONY: help run quick test offline all lint unit notebooks lab refresh html book workshop dist links measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -92,6 +92,9 @@ refresh: $(READY)  ## execute the notebooks in place, make the solved ones, norm
 
 html: $(READY)  ## export the notebooks to build/html, each picture with its alternative text
 	@$(BIN)/python tools/pictures.py
+
+book: $(READY)  ## build the book, a site of static pages, into build/book/html
+	@$(BIN)/python tools/book.py
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network
 	@$(BIN)/python tools/workshop.py $(if $(filter no,$(SOLUTIONS)),--without-solutions)

@@ -1,0 +1,131 @@
+"""How a text or a notebook of the course becomes a page of the book.
+
+What readers may skip is folded: checks, the code of drawings, descriptions, solutions and answers.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from html import escape
+from pathlib import Path
+
+import nbformat
+import pictures
+import solutions
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+FOLD = re.compile(r"<details>\s*<summary>(.+?)</summary>\s*(.+?)\s*</details>", re.DOTALL)
+EXPLORER = re.compile(r"^Explorer (“.+?”): run the notebook to use it")
+UP = re.compile(r"\]\(\.\./(?!https?:)")
+
+
+def page(notebook: NotebookNode, solved: NotebookNode) -> NotebookNode:
+    """The page of a notebook, with what its solved copy has, folded, below each question."""
+    shown = deepcopy(notebook)
+    pictures.describe_pictures(shown.cells)
+    below = solutions_of(notebook.cells, solved.cells) | answers_to(notebook.cells, solved.cells)
+    cells: list[NotebookNode] = []
+    for place, cell in enumerate(shown.cells):
+        cells.append(of_cell(cell))
+        if place in below:
+            word, answer = below[place]
+            pictures.describe_pictures(answer)
+            cells += folded(word, [of_cell(from_solved(part)) for part in answer])
+    shown.cells = numbered(cells)
+    return shown
+
+
+def solutions_of(
+    cells: Sequence[NotebookNode], solved: Sequence[NotebookNode]
+) -> dict[int, tuple[str, list[NotebookNode]]]:
+    """The solution of each exercise, its code and its reasoning, by the place of its code cell."""
+    found = {}
+    for cell, reasoning in zip(solved, solved[1:], strict=False):
+        if cell.cell_type == "code" and (checked := solutions.CHECK.search(cell.source)):
+            found[checked[1]] = [cell, reasoning]
+    places = {
+        checked[1]: place
+        for place, cell in enumerate(cells)
+        if cell.cell_type == "code" and (checked := solutions.CHECK.search(cell.source))
+    }
+    return {place: ("Solution", deepcopy(found[slug])) for slug, place in places.items()}
+
+
+def answers_to(
+    cells: Sequence[NotebookNode], solved: Sequence[NotebookNode]
+) -> dict[int, tuple[str, list[NotebookNode]]]:
+    """The answers to the questions of each cell that has no check, by the place of the cell."""
+    places, found = solutions.questions(cells), {}
+    for name, answer in solutions.answers(solved).items():
+        _, parts = found.setdefault(places[name], ("Answer", []))
+        parts += deepcopy(answer)
+    return {
+        place: ("Answers" if sum("Answer" in part.source for part in parts) > 1 else word, parts)
+        for place, (word, parts) in found.items()
+    }
+
+
+def from_solved(cell: NotebookNode) -> NotebookNode:
+    """The cell of a solved notebook, its links as they are one folder further up."""
+    if cell.cell_type == "markdown":
+        cell.source = UP.sub("](", cell.source)
+    return cell
+
+
+def of_cell(cell: NotebookNode) -> NotebookNode:
+    """The cell as it is shown: checks folded with their results, drawings without their code."""
+    cell = deepcopy(cell)
+    if cell.cell_type == "markdown":
+        cell.source = with_open_folds(cell.source)
+        return cell
+    tags = cell.metadata.setdefault("tags", [])
+    settings = cell.metadata.setdefault("mystnb", {})
+    if "check" in tags:
+        tags.append("hide-cell")
+        settings["code_prompt_show"] = settings["code_prompt_hide"] = checked(cell)
+    elif cell.metadata.get("jupyter", {}).get("source_hidden"):
+        tags.append("hide-input")
+        settings["code_prompt_show"] = settings["code_prompt_hide"] = "The code of this picture"
+    for output in cell.outputs:
+        image = output.get("metadata", {}).get("image/png", {})
+        given = {"alt": image.get("alt"), "width": image.get("width")}
+        settings["image"] = {name: str(value) for name, value in given.items() if value}
+    return cell
+
+
+def checked(cell: NotebookNode) -> str:
+    """What a check has compared, as it printed it."""
+    said = "".join(output.get("text", "") for output in cell.outputs).strip().splitlines()
+    return said[-1].capitalize() if len(said) == 1 and said[0].startswith("checked") else "Checks"
+
+
+def with_open_folds(markdown: str) -> str:
+    """The text, its folded parts with empty lines around them, so that Markdown holds in them."""
+    return FOLD.sub(
+        lambda part: f"<details>\n<summary>{part[1]}</summary>\n\n{part[2]}\n\n</details>", markdown
+    )
+
+
+def folded(word: str, cells: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """Cells that a reader opens with a click on `word`."""
+    begin = f'<details class="answer">\n<summary>{escape(word)}</summary>'
+    return [new_markdown_cell(begin), *cells, new_markdown_cell("</details>")]
+
+
+def numbered(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells, each with an id of its own."""
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number:03}"
+    return cells
+
+
+def read(app, name: str, source: list[str]) -> None:
+    """Replace what Sphinx has read of a page by what the book shows."""
+    path = Path(app.srcdir, f"{name}.ipynb")
+    if path.exists():
+        notebook = nbformat.reads(source[0], as_version=4)
+        solved = nbformat.read(solutions.SOLUTIONS / path.name, as_version=4)
+        source[0] = nbformat.writes(page(notebook, solved))
+    else:
+        source[0] = with_open_folds(source[0])
