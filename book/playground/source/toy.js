@@ -6,6 +6,7 @@ const SLOPES = [3, 2, -1];
 const BIASES = [-1, 1, 1];
 const STEP = 0.01;
 const RATE = 0.2; // step size of the ascent to the best Gaussian
+const NOISE = Float64Array.from({ length: 141 }, (_, i) => i / 10 - 7);
 export const GRID = Float64Array.from({ length: 2401 }, (_, i) => (i - 1200) * STEP);
 
 // log p(x, z) of an image of three pixels at each point of the grid.
@@ -41,10 +42,10 @@ export function bestGaussian(image) {
   let mean = integral(posterior.map((p, i) => p * GRID[i]));
   let logStd = Math.log(integral(posterior.map((p, i) => p * (GRID[i] - mean) ** 2))) / 2;
   for (let step = 0; step < 200; step++) {
-    const pull = GRID.map((z) => Math.exp(logDensity({ mean, logStd }, z)) * slope(image, z));
-    const away = mean;
-    mean += RATE * integral(pull);
-    logStd += RATE * (1 + integral(pull.map((value, i) => value * (GRID[i] - away))));
+    const std = Math.exp(logStd);
+    const at = NOISE.map((noise) => slope(image, mean + std * noise));
+    mean += RATE * average(at);
+    logStd += RATE * (1 + average(at.map((value, i) => value * std * NOISE[i])));
   }
   return { mean, logStd };
 }
@@ -58,6 +59,11 @@ export function logDensity({ mean, logStd }, z) {
 function slope(image, z) {
   const pixel = (bias, i) => SLOPES[i] * (image[i] - sigmoid(SLOPES[i] * z + bias));
   return BIASES.map(pixel).reduce((a, b) => a + b) - z;
+}
+
+// The expected value under ε ~ N(0, 1) of what has these values at NOISE.
+function average(values) {
+  return 0.1 * values.reduce((total, value, i) => total + value * density(NOISE[i]), 0);
 }
 
 function integral(values) {
