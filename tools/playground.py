@@ -34,7 +34,6 @@ EXPLORERS = HOME / "vaelib" / "course" / "explorers"  # the sketch pad and the m
 STATIC = HOME / "book" / "_static" / "playground"
 EPOCHS = 10
 DIGITS, POINTS, COSTS = 100, 2000, 1001  # test digits to choose from, on the map, and quantiles
-NAMES = {"float32": torch.float32, "int8": torch.int8, "uint8": torch.uint8}
 
 
 class Source(NamedTuple):
@@ -62,21 +61,21 @@ def source(*, quick: bool) -> Source:
 
 
 class Rounded(NamedTuple):
-    """A matrix as whole numbers from −127 to 127, in units of which each row has its own."""
+    """A matrix as whole numbers from −127 to 127, and the unit that they count."""
 
     whole: Int8[Tensor, "row column"]
-    unit: Float[Tensor, " row"]
+    unit: Float[Tensor, " 1"]
 
     @property
     def matrix(self) -> Float[Tensor, "row column"]:
         """The matrix that the whole numbers stand for."""
-        return self.whole * self.unit[:, None]
+        return self.whole * self.unit
 
 
 def rounded(matrix: Float[Tensor, "row column"]) -> Rounded:
-    """The nearest matrix of whole numbers; the largest of each row is 127 or −127."""
-    unit = matrix.abs().amax(1).clamp(min=1e-12) / 127
-    return Rounded((matrix / unit[:, None]).round().to(torch.int8), unit)
+    """The nearest matrix of whole numbers; the largest is 127 or −127, and most are small."""
+    unit = matrix.abs().max()[None] / 127
+    return Rounded((matrix / unit).round().to(torch.int8), unit)
 
 
 @torch.no_grad()

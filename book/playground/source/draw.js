@@ -9,9 +9,9 @@ import { encode, evaluate, shareEasier, sigmoid } from "./vae.js";
 const SIDE = 140; // pixels of a drawing, five for each of MNIST's
 const PEN = 22;
 const BARS = 60; // of the histogram of costs
-const SIZE = model => model.meanBias.length;
 
 export function draw(place, model) {
+  const size = model.meanBias.length;
   const pad = traits({ side: SIDE, pen: PEN, value: null });
   const seen = picture("what the encoder gets");
   const rebuilt = picture("reconstruction: p(x|z)");
@@ -41,7 +41,7 @@ export function draw(place, model) {
       sentence.say("Draw a digit in the box. The model encodes and rebuilds it at once.");
       return;
     }
-    const found = evaluate(model, state.image, state.q, normals(SIZE(model), state.seed));
+    const found = evaluate(model, state.image, state.q, normals(size, state.seed));
     rebuilt.show(found.logits.map(sigmoid), "the pixel probabilities that the decoder outputs");
     nats.set({
       "log p(x|z)": shown(found.logLikelihood),
@@ -62,7 +62,7 @@ export function draw(place, model) {
     );
   }
 
-  const sliders = latentSliders(SIZE(model), (q) => {
+  const sliders = latentSliders(size, (q) => {
     if (!state.image) return;
     state.q = q;
     state.own = true;
@@ -107,7 +107,7 @@ export function draw(place, model) {
 function latentSliders(count, onChange) {
   const q = { mean: new Float64Array(count), logStd: new Float64Array(count) };
   const rows = Array.from({ length: count }, (_, i) => {
-    const bell = belly();
+    const bell = bells();
     const change = (name) => (value) => {
       q[name][i] = value;
       onChange({ mean: q.mean.slice(), logStd: q.logStd.slice() });
@@ -135,18 +135,16 @@ function latentSliders(count, onChange) {
   return { element: make("div", { class: "pg-latents" }, ...rows.map((row) => row.element)), show };
 }
 
-// The prior's bell from −4 to 4, and over it μ ± σ of q.
-function belly() {
-  const bell = Array.from({ length: 81 }, (_, i) => `${i / 10},${2 - 1.8 * Math.exp(-((i / 10 - 4) ** 2) / 2)}`);
-  const band = shape("line", { class: "pg-band", y1: 2, y2: 2 });
-  const dot = shape("circle", { class: "pg-dot", cy: 2, r: 0.22 });
-  const prior = shape("polyline", { class: "pg-bell", points: bell.join(" ") });
-  const element = shape("svg", { viewBox: "0 0 8 2.4", "aria-hidden": "true" }, prior, band, dot);
-  const show = (mean, std) => {
-    band.setAttribute("x1", 4 + mean - std);
-    band.setAttribute("x2", 4 + mean + std);
-    dot.setAttribute("cx", 4 + mean);
-  };
+// The bell of q over that of the prior, from −4 to 4. Both are drawn equally high.
+function bells() {
+  const outline = (mean, std) =>
+    Array.from({ length: 161 }, (_, i) => i / 20 - 4).map(
+      (z) => `${z},${2 - 1.8 * Math.exp(-(((z - mean) / std) ** 2) / 2)}`,
+    );
+  const prior = shape("polyline", { class: "pg-bell", points: outline(0, 1).join(" ") });
+  const q = shape("polygon", { class: "pg-q" });
+  const element = shape("svg", { viewBox: "-4 0 8 2.2", "aria-hidden": "true" }, q, prior);
+  const show = (mean, std) => q.setAttribute("points", outline(mean, std).join(" "));
   return { element, show };
 }
 

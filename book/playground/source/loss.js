@@ -1,7 +1,7 @@
 // The page "What does my loss train?": the β and σ of a loss, from how it adds up its terms.
 import presets from "./presets.json";
 import { pixelsOf, trained, written } from "./objective.js";
-import { choice, make, number, numbers, shown, strong, words } from "./page.js";
+import { choice, make, number, numbers, strong, words } from "./page.js";
 
 const REDUCTIONS = [["sum", "summed"], ["mean", "averaged"]];
 const ERRORS = [["squared", "squared error"], ["cross-entropy", "binary cross-entropy"]];
@@ -88,7 +88,8 @@ export function loss(place) {
 }
 
 // The sentence that explains what a loss trains.
-function explained(state, { beta, sigma }) {
+function explained(state, found) {
+  const { beta, sigma } = found;
   const parts = ["This loss trains a VAE with ", strong(`β = ${inDigits(beta)}`)];
   if (sigma) {
     parts.push(
@@ -96,10 +97,10 @@ function explained(state, { beta, sigma }) {
         "decoder with ",
       strong(`σ = ${inDigits(sigma)}`),
       ", up to a factor and a constant. ",
-      sigma > 1 ? "If pixels range from 0 to 1, this σ is wider than their whole range. " : "",
+      sigma > 1 ? "This σ is wider than the whole range of pixels from 0 to 1. " : "",
     );
   } else parts.push(" and a Bernoulli decoder. ");
-  return [...parts, reasons(state), " ", consequence(beta, sigma)];
+  return [...parts, reasons(state), " ", consequence(state, found)];
 }
 
 function reasons(state) {
@@ -116,16 +117,18 @@ function reasons(state) {
   return said.length ? said.join(" ") : "Both terms are added up alike.";
 }
 
-function consequence(beta, sigma) {
-  if (Math.abs(beta - 1) < 1e-9) return "So this is the −ELBO of the model, and its value can be compared.";
-  const halved = sigma && Math.abs(beta - 0.5) < 1e-9;
-  if (halved) return "So this is close to the usual choice.";
-  return beta > 1
-    ? "With a β above 1, latents carry less: reconstructions get softer, and the latent may collapse."
-    : "With a β below 1, latents carry more: reconstructions get sharper, and samples from the prior get worse.";
+function consequence(state, { beta, factor }) {
+  if (beta > 1 + 1e-9)
+    return "With a β above 1, the latent carries less. Reconstructions get softer, and the latent may collapse.";
+  if (beta < 1 - 1e-9)
+    return "With a β below 1, the latent carries more. Reconstructions get sharper, and samples from the prior get worse.";
+  if (state.error === "squared") return "Its value is not the −ELBO, because the constant of the Gaussian is missing.";
+  const times = Math.abs(factor - 1) < 1e-9 ? "of one image in nats" : `in nats, times ${inDigits(factor)}`;
+  return `So this is the −ELBO ${times}.`;
 }
 
+// A number with four digits; without zeros at its end.
 function inDigits(value) {
-  if (value >= 0.001 && value < 1e5) return shown(value, 4 - Math.max(1, Math.ceil(Math.log10(value) + 1e-12))).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
-  return value.toExponential(2).replace("-", "−");
+  if (value < 0.001 || value >= 1e5) return value.toExponential(2).replace("-", "−");
+  return String(Number(value.toPrecision(4)));
 }

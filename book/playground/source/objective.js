@@ -2,16 +2,16 @@
 
 export const pixelsOf = ({ channels, height, width }) => channels * height * width;
 
-// β of the KL beside the log-likelihood; for squared error, that of a Gaussian with σ = 1. Then
-// `sigma` is the decoder's standard deviation with which the same loss has β = 1.
+// `beta` is the KL's weight beside the log-likelihood's; for squared error, that of a Gaussian with
+// σ = 1. Then `sigma` is the decoder's standard deviation with which the same loss has β = 1.
+// `factor` is the weight of one image's error, summed over its pixels.
 export function trained(loss) {
-  const reconstruction =
-    loss.reconstructionWeight * share(loss.overPixels, pixelsOf(loss)) * perImage(loss.overBatch, loss);
-  const divergence =
-    loss.klWeight * share(loss.overLatents, loss.latents) * perImage(loss.klOverBatch, loss);
-  const ratio = divergence / reconstruction;
-  if (loss.error === "cross-entropy") return { beta: ratio };
-  return { beta: ratio / 2, sigma: Math.sqrt(ratio / 2) };
+  const pixels = share(loss.overPixels, pixelsOf(loss));
+  const latents = share(loss.overLatents, loss.latents);
+  const factor = loss.reconstructionWeight * pixels * perImage(loss.overBatch, loss);
+  const ratio = (loss.klWeight * latents * perImage(loss.klOverBatch, loss)) / factor;
+  if (loss.error === "cross-entropy") return { beta: ratio, factor };
+  return { beta: ratio / 2, sigma: Math.sqrt(ratio / 2), factor };
 }
 
 // The loss as a line of PyTorch. `kl` has the shape (batch, latent).

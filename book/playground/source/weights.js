@@ -1,8 +1,8 @@
 // The arrays that tools/playground.py packed: deflated bytes in base64.
 const TYPES = { float32: Float32Array, int8: Int8Array, uint8: Uint8Array };
-const UNITS = { ink: "inkUnit", pixel: "pixelUnit", codes: "codeUnit" }; // of rounded matrices
+const UNITS = { ink: "inkUnit", pixel: "pixelUnit", codes: "codeUnit" }; // of whole numbers
 
-// The packed model with its arrays by name; rounded matrices are back in their units.
+// The packed model with its arrays by name; rounded matrices are numbers again.
 export async function unpack({ arrays, deflated, ...about }) {
   const buffer = await inflated(Uint8Array.from(atob(deflated), (letter) => letter.charCodeAt(0)));
   const model = { about };
@@ -21,7 +21,6 @@ function inflated(bytes) {
   return new Response(stream).arrayBuffer();
 }
 
-function inUnits(whole, unit) {
-  const columns = whole.length / unit.length;
-  return Float32Array.from(whole, (value, i) => value * unit[Math.floor(i / columns)]);
+function inUnits(whole, [unit]) {
+  return Float32Array.from(whole, (value) => value * unit);
 }
