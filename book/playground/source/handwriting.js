@@ -14,7 +14,7 @@ export function asMnist(ink, side) {
   const page = new Uint8Array(SIDE * SIDE);
   for (let y = 0; y < Math.min(LONGER, SIDE - top); y++)
     for (let x = 0; x < Math.min(LONGER, SIDE - left); x++)
-      page[(top + y) * SIDE + left + x] = halfToEven(255 * small[y * LONGER + x]);
+      page[(top + y) * SIDE + left + x] = halfToEven(Math.fround(255 * small[y * LONGER + x]));
   return page;
 }
 
@@ -75,13 +75,16 @@ function covered(longer) {
 }
 
 function mean([first, end], value) {
+  const share = 1 / (end - first);
   let sum = 0;
-  for (let i = first; i < end; i++) sum += value(i);
-  return sum / (end - first);
+  for (let i = first; i < end; i++) sum += value(i) * share;
+  return sum;
 }
 
 function total(value) {
-  return mean([0, LONGER], value) * LONGER;
+  let sum = 0;
+  for (let i = 0; i < LONGER; i++) sum += value(i);
+  return sum;
 }
 
 // Where a digit begins in the page, from the ink in each of its 20 rows or columns.
