@@ -93,7 +93,7 @@ refresh: $(READY)  ## execute the notebooks in place, make the solved ones, norm
 html: $(READY)  ## export the notebooks to build/html, each picture with its alternative text
 	@$(BIN)/python tools/pictures.py
 
-book: $(READY)  ## build the book, a site of static pages, into build/book/html
+book: $(READY)  ## build the book, a site of static pages, into build/book
 	@$(BIN)/python tools/book.py
 
 workshop: $(READY)  ## build build/workshop.zip: notebooks, solutions, data, package, for a room without network

@@ -7,16 +7,21 @@ import re
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
+import measured
 import nbformat
 import pictures
 import solutions
+import terms
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+HOME = Path(__file__).resolve().parent.parent
 FOLD = re.compile(r"<details>\s*<summary>(.+?)</summary>\s*(.+?)\s*</details>", re.DOTALL)
 EXPLORER = re.compile(r"^Explorer (“.+?”): run the notebook to use it")
+LINK = re.compile(r"\[([^]]*)\]\((?![a-z]+:|#)([^)#\s]+)\)")
 UP = re.compile(r"\]\(\.\./(?!https?:)")
 
 
@@ -41,7 +46,7 @@ def solutions_of(
 ) -> dict[int, tuple[str, list[NotebookNode]]]:
     """The solution of each exercise, its code and its reasoning, by the place of its code cell."""
     found = {}
-    for cell, reasoning in zip(solved, solved[1:], strict=False):
+    for cell, reasoning in pairwise(solved):
         if cell.cell_type == "code" and (checked := solutions.CHECK.search(cell.source)):
             found[checked[1]] = [cell, reasoning]
     places = {
@@ -107,6 +112,11 @@ def with_open_folds(markdown: str) -> str:
     )
 
 
+def without_folders(markdown: str, home: Path) -> str:
+    """The text, with words in the place of links to folders, which are no pages."""
+    return LINK.sub(lambda link: link[1] if (home / link[2]).is_dir() else link[0], markdown)
+
+
 def folded(word: str, cells: Iterable[NotebookNode]) -> list[NotebookNode]:
     """Cells that a reader opens with a click on `word`."""
     begin = f'<details class="answer">\n<summary>{escape(word)}</summary>'
@@ -127,5 +137,9 @@ def read(app, name: str, source: list[str]) -> None:
         notebook = nbformat.reads(source[0], as_version=4)
         solved = nbformat.read(solutions.SOLUTIONS / path.name, as_version=4)
         source[0] = nbformat.writes(page(notebook, solved))
-    else:
-        source[0] = with_open_folds(source[0])
+        return
+    if name == "results":
+        source[0] = measured.filled(source[0])
+    if name == terms.PAGE:
+        source[0] = terms.page(source[0])
+    source[0] = without_folders(with_open_folds(source[0]), (HOME / name).parent)

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import leafing
 import pytest
 import torch
 from jaxtyping import config, install_import_hook
@@ -18,6 +19,12 @@ with install_import_hook("vaelib", "beartype.beartype"):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)  # all of them, so that the hook sees all of them
     from vaelib.data import catalogue, loading, store
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the book, built."""
+    return leafing.shared(tmp_path_factory)
 
 
 @pytest.fixture

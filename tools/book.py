@@ -1,9 +1,11 @@
-"""Build the book from the notebooks and pages: `python tools/book.py` writes build/book/html.
+"""Build the book from the notebooks and pages: `python tools/book.py` writes build/book.
 
 Nothing is executed. Sphinx reads copies, in folders like the repository's, so that a link between
 two texts leads there from here as well; `book/` adds the pages that only the book has.
 """
 
+import argparse
+import ast
 import re
 import shutil
 import sys
@@ -11,15 +13,30 @@ from importlib.metadata import files
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
-BUILD = HOME / "build" / "book"
 PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/*.md", "notebooks/*.ipynb")
+RESULTS = "vaelib/course/results/**/*.json"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
+PARTS = {  # the pages of the package: what is read in an evening, and what later topics add
+    "The model": "binarization encoder decoder elbo vae initialization",
+    "Train, keep, sample": "training schedule run guard checkpoint sampling device calm",
+    "Evaluate": "evaluation latent sharpness",
+    "More levels, other objectives": "hierarchy objectives",
+    "Compress": "ans exact compression archive",
+}
 FORMULAS = "static/mathjax/"  # in the package that has MathJax
+MODULE = """# {name}
+
+```{{eval-rst}}
+.. automodule:: {name}
+   :members:
+   :undoc-members:
+```
+"""
 NEEDED = re.compile(r"tex-chtml\.js|output/chtml/fonts/woff-v2/.+")
 
 
-def contents() -> dict[str, Path]:
-    """Each file that Sphinx reads, by its place: pages, and what they link to or show."""
+def contents() -> dict[str, Path | str]:
+    """Each file that Sphinx reads, by its place, or its text: pages, and what they link to."""
     own = HOME / "book"
     found = {
         path.relative_to(own).as_posix(): path
@@ -27,12 +44,28 @@ def contents() -> dict[str, Path]:
         if path.is_file() and not path.relative_to(own).parts[0].startswith(("_", "."))
         if path.suffix != ".py" and "__pycache__" not in path.parts
     }
-    for pattern in PAGES:
+    for pattern in (*PAGES, RESULTS):
         found |= {path.relative_to(HOME).as_posix(): path for path in sorted(HOME.glob(pattern))}
     for path in [*found.values()]:
         if path.suffix == ".md" and not path.is_relative_to(own):
             found |= linked(path)
-    return found
+    return found | reference()
+
+
+def reference() -> dict[str, str]:
+    """The pages of the package: one for each module, and a list of them."""
+    pages, parts = {}, ["# The package `vaelib`"]
+    parts.append("The package is small enough to be read. Each function has a link to its source.")
+    for part, modules in PARTS.items():
+        parts.append(f"## {part}\n\n| module | what it has |\n|---|---|")
+        for module in modules.split():
+            text = (HOME / "vaelib" / f"{module}.py").read_text(encoding="utf-8")
+            about = ast.get_docstring(ast.parse(text)).partition("\n")[0].replace("|", "\\|")
+            parts[-1] += f"\n| [{module}]({module}.md) | {about} |"
+            pages[f"api/{module}.md"] = MODULE.format(name=f"vaelib.{module}")
+        listed = "\n".join(modules.split())
+        parts.append(f"```{{toctree}}\n:hidden:\n\n{listed}\n```")
+    return pages | {"api/index.md": "\n\n".join(parts)}
 
 
 def linked(page: Path) -> dict[str, Path]:
@@ -45,9 +78,12 @@ def linked(page: Path) -> dict[str, Path]:
 def gather(into: Path) -> None:
     """Copy what Sphinx reads."""
     shutil.rmtree(into, ignore_errors=True)
-    for place, path in contents().items():
+    for place, content in contents().items():
         (into / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, into / place)
+        if isinstance(content, Path):
+            shutil.copyfile(content, into / place)
+        else:
+            (into / place).write_text(content, encoding="utf-8")
 
 
 def put_formulas(into: Path) -> None:
@@ -59,20 +95,29 @@ def put_formulas(into: Path) -> None:
             shutil.copyfile(file.locate(), into / place)
 
 
-def main() -> int:
-    """Build the book; the exit code. A warning is an error."""
+def build(into: Path) -> int:
+    """Write the book into a folder, in place of what it holds; the exit code of Sphinx."""
     from sphinx.cmd.build import build_main
 
-    pages, html = BUILD / "pages", BUILD / "html"
-    gather(pages)
-    shutil.rmtree(html, ignore_errors=True)
-    settings = ("-c", str(HOME / "book"), "-d", str(BUILD / "doctrees"))
-    strict = ("-W", "--keep-going", "-q", "-E", "-j", "auto")
-    failed = build_main(["-b", "html", *settings, *strict, str(pages), str(html)])
-    put_formulas(html / "_static" / "mathjax")
+    work = into.parent / f"{into.name}.parts"
+    gather(work / "pages")
+    shutil.rmtree(into, ignore_errors=True)
+    settings = ("-c", str(HOME / "book"), "-d", str(work / "doctrees"), "-E", "-j", "auto")
+    strict = ("-W", "--keep-going", "-q")
+    failed = build_main(["-b", "html", *settings, *strict, str(work / "pages"), str(into)])
+    put_formulas(into / "_static" / "mathjax")
+    return failed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code. A warning of Sphinx is an error."""
+    parser = argparse.ArgumentParser(prog="tools/book.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--into", type=Path, default=HOME / "build" / "book")
+    into = parser.parse_args(arguments).into
+    failed = build(into)
     if not failed:
-        size = sum(path.stat().st_size for path in html.rglob("*") if path.is_file())
-        print(f"build/book/html/index.html, {size / 1e6:.0f} MB in all")
+        size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
+        print(f"{into.name}: {size / 1e6:.0f} MB. Open {into / 'index.html'}")
     return failed
 
 

@@ -1,0 +1,82 @@
+"""The book in a browser: no request leaves its host, it fits a phone, and it is accessible."""
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+
+import journey
+import pytest
+from leafing import Leaf
+
+SHOWN = (  # a page of each kind; tests/slow/test_every_page.py has all
+    "index.html",
+    "notebooks/04_elbo.html",
+    "docs/glossary.html",
+    "api/vae.html",
+    "results.html",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    with journey.chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def served(book) -> Iterator[str]:
+    """The address of the book on a server, below a path."""
+    handler = functools.partial(Quiet, directory=str(book.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/my%20book/"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args) -> None:
+        pass
+
+
+def test_a_page_from_a_folder_asks_for_nothing_else(book, chromium):
+    leaf = Leaf(chromium, (book / "notebooks" / "04_elbo.html").as_uri())
+    assert leaf.outside(f"{book.as_uri()}/") == []
+    assert leaf.faults == []
+    there, drawn = leaf.formulas
+    assert there == drawn > 50
+    assert any("MathJax_Math-Italic.woff" in url for url in leaf.asked)
+    leaf.close()
+
+
+def test_a_page_below_a_path_asks_its_own_host_only(served, chromium):
+    leaf = Leaf(chromium, f"{served}notebooks/01_binarization.html")
+    assert leaf.outside(served) == []
+    assert leaf.faults == []
+    assert leaf.formulas[0] == leaf.formulas[1] > 20
+    leaf.close()
+
+
+def test_the_search_works_from_a_folder(book, chromium):
+    leaf = Leaf(chromium, f"{(book / 'search.html').as_uri()}?q=posterior+collapse")
+    found = leaf.page.locator("#search-results li a", has_text="What does the latent carry")
+    found.first.wait_for()
+    assert leaf.outside(f"{book.as_uri()}/") == []
+    leaf.close()
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_fits_a_phone_and_is_accessible(book, chromium, name):
+    with chromium.new_context(viewport={"width": 360, "height": 740}) as context:
+        leaf = Leaf(context, (book / name).as_uri())
+        assert leaf.overflow == []
+        assert leaf.axe() == []
+
+
+def test_a_wide_formula_scrolls_in_its_box_by_keyboard(book, chromium):
+    with chromium.new_context(viewport={"width": 360, "height": 740}) as context:
+        leaf = Leaf(context, (book / "notebooks" / "04_elbo.html").as_uri())
+        wide = leaf.page.locator("div.math[tabindex='0']")
+        wide.first.focus()
+        leaf.page.keyboard.press("ArrowRight")
+        leaf.page.wait_for_function("document.activeElement.scrollLeft > 0")
