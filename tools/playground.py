@@ -1,12 +1,9 @@
 """What the playground's pages load: the model as bytes, one script, one style sheet.
 
-python tools/playground.py           the model of the notebook on training, trained if need be
-python tools/playground.py --quick   that model if it is there, else a smaller one of glyphs
-
-Both write to book/_static/playground.
+`python tools/playground.py` writes them to build/playground; tools/book.py puts them into the book.
+The model is that of the notebook on training, which is trained once, in a minute, and kept.
 """
 
-import argparse
 import base64
 import copy
 import json
@@ -28,10 +25,10 @@ from vaelib.encoder import Gaussian
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parent.parent
-KEPT = HOME / "build" / "playground" / "vae.safetensors"
+BUILD = HOME / "build" / "playground"
+KEPT = BUILD / "vae.safetensors"
 SOURCE = HOME / "book" / "playground" / "source"
 EXPLORERS = HOME / "vaelib" / "course" / "explorers"  # the sketch pad and the map to point at
-STATIC = HOME / "book" / "_static" / "playground"
 EPOCHS = 10
 DIGITS, POINTS, COSTS = 100, 2000, 1001  # test digits to choose from, on the map, and quantiles
 
@@ -162,19 +159,19 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
-    arguments.add_argument("--quick", action="store_true", help="train nothing on MNIST")
-    found = source(quick=arguments.parse_args().quick)
-    STATIC.mkdir(parents=True, exist_ok=True)
-    files = {
-        "model.js": packed(*export(found)),
-        "playground.js": script(),
-        "playground.css": styles(),
-    }
+def write(into: Path, *, quick: bool) -> None:
+    """Write the pages' files into a folder; `quick` trains nothing on MNIST."""
+    into.mkdir(parents=True, exist_ok=True)
+    model = packed(*export(source(quick=quick)))
+    files = {"model.js": model, "playground.js": script(), "playground.css": styles()}
     for name, text in files.items():
-        (STATIC / name).write_text(text, encoding="utf-8")
-        print(f"{(STATIC / name).relative_to(HOME)}: {len(text.encode()) / 1000:,.0f} kB")
+        (into / name).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    write(BUILD, quick=False)
+    for path in sorted(BUILD.glob("*.*s")):
+        print(f"{path.relative_to(HOME)}: {path.stat().st_size / 1000:,.0f} kB")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def open_page(name: str, *, width: int, height: int) -> Iterator:
     """A page of the playground alone, in headless Chromium."""
     from playwright.sync_api import sync_playwright
 
-    place = playground.STATIC / f"{name}.html"
+    place = playground.BUILD / f"{name}.html"
     place.write_text(PAGE.format(name=name), encoding="utf-8")
     try:
         with sync_playwright() as playwright:
