@@ -1,5 +1,6 @@
 """The playground in headless Chromium: its numbers against PyTorch's, its pages by hand and key."""
 
+import base64
 import itertools
 import json
 import math
@@ -209,9 +210,10 @@ def test_a_drawing_is_placed_as_pythons_places_it(visit, test_set):
     bar[20:120, 60:80] = 255
     large = [image.view(28, 28).numpy().repeat(5, 0).repeat(5, 1) for image in test_set.images[:10]]
     drawings = [*map(strokes, range(40)), dot, bar, *large]
-    asked = [drawing.flatten().tolist() for drawing in drawings]
     found = visit("draw").maths(
-        "return argument.map(ink => Array.from(maths.asMnist(Uint8Array.from(ink), 140)))", asked
+        """const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+        return argument.map(text => Array.from(maths.asMnist(bytes(text), 140)));""",
+        [base64.b64encode(drawing.tobytes()).decode() for drawing in drawings],
     )
     for drawing, image in zip(drawings, found, strict=True):
         expected = as_mnist(torch.from_numpy(drawing) / 255)
@@ -235,12 +237,12 @@ def test_the_normal_distribution_is_torchs(visit):
 
 def test_noise_is_standard_normal_and_its_seed_decides_it(visit):
     first, again, other = visit("draw").maths(
-        "return [1, 1, 2].map(seed => Array.from(maths.normals(20000, seed)))"
+        "return [1, 1, 2].map(seed => Array.from(maths.normals(5000, seed)))"
     )
     assert first == again != other
     noise = torch.tensor(first).sort().values
-    steps = torch.arange(1, 20_001) / 20_000
-    assert (Normal(0, 1).cdf(noise) - steps).abs().max() < 0.014  # Kolmogorov and Smirnov, 0.1 %
+    steps = torch.arange(1, 5001) / 5000
+    assert (Normal(0, 1).cdf(noise) - steps).abs().max() < 0.028  # Kolmogorov and Smirnov, 0.1 %
 
 
 def test_a_bill_is_the_codecs_for_the_same_bins(visit, rounded, digits):
@@ -447,7 +449,7 @@ def test_every_control_has_a_name_of_its_own_in_its_group(visit, name):
         group = control.evaluate("each => each.closest('fieldset, .pg-row')?.innerText ?? ''")
         named.append((group, tree.split("\n")[0].rpartition(":")[0] or tree))
         assert '"' in tree.split("\n")[0], f"no name: {tree}"
-    assert len(named) > 3
+    assert len(named) >= 3
     assert len(set(named)) == len(named)
 
 
@@ -584,17 +586,18 @@ def test_the_best_gaussian_has_the_smallest_gap(fresh):
 
 def test_finer_bins_cost_more_and_give_it_back(fresh):
     page = fresh("bits")
-    latent, pixels, back, total, bound = nats_on(page)
-    assert latent == 40
-    assert total == pytest.approx(latent + pixels - back, abs=0.2)
-    slider = page.page.get_by_label("bits of each latent")
-    slider.focus()
-    page.page.keyboard.press("ArrowRight")
-    page.page.keyboard.press("ArrowRight")
-    finer = nats_on(page)
-    assert finer[0] == 50
-    assert finer[2] == pytest.approx(back + 10, abs=0.5)
-    assert finer[3] == pytest.approx(bound, abs=3)
+    assert nats_on(page)[0] == 40
+    page.page.get_by_label("bits of each latent").focus()
+    page.page.keyboard.press("End")  # 12 bits
+    fine = nats_on(page)
+    page.page.keyboard.press("ArrowLeft")
+    page.page.keyboard.press("ArrowLeft")
+    coarse = nats_on(page)
+    for latent, pixels, back, total, bound in (fine, coarse):
+        assert total == pytest.approx(latent + pixels - back, abs=0.16)
+        assert total == pytest.approx(bound, abs=1)
+    assert (coarse[0], fine[0]) == (50, 60)
+    assert fine[2] == pytest.approx(coarse[2] + 10, abs=0.3)
 
 
 def test_a_preset_fills_the_controls_and_a_change_makes_the_loss_ones_own(fresh):
