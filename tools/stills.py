@@ -1,11 +1,12 @@
 """The moving picture of the playground that opens the README: `python tools/stills.py`.
 
-It draws a digit on the page "Draw" in headless Chromium, moves a latent, and writes
-docs/playground.gif. It plays once. Run `python tools/playground.py` before.
+It draws a digit on the page "Draw" in headless Chromium and writes docs/playground.gif, which plays
+once. Run `python tools/playground.py` before.
 """
 
 import contextlib
 import io
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +21,24 @@ import playground  # noqa: E402
 
 PICTURE = HOME / "docs" / "playground.gif"
 WIDTH, HEIGHT = 820, 470
-COLOURS = 48
+COLOURS = 128
 PAUSE, LAST = 180, 1500  # milliseconds of a picture, and of the last one; below five seconds in all
 PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">
 <title>{name}</title><link rel="stylesheet" href="playground.css">
 <script defer src="model.js"></script><script defer src="playground.js"></script>
 <style>body {{ margin: 16px; font: 16px/1.5 sans-serif; background: #fff; }}</style>
 <div class="playground" data-playground="{name}"></div></html>"""
-THREE = (  # a digit as one line, in shares of the box
-    (0.32, 0.24), (0.45, 0.16), (0.6, 0.17), (0.68, 0.28), (0.62, 0.4), (0.47, 0.47),
-    (0.62, 0.52), (0.7, 0.65), (0.64, 0.79), (0.48, 0.85), (0.32, 0.78),
-)  # fmt: skip
+ARCS = ((0.34, 0.16, -160, 80), (0.65, 0.19, -80, 155))  # of a 3: height, radius, from and to
+STEPS = 9  # of each arc
+
+
+def three() -> list[tuple[float, float]]:
+    """The line of a 3, in shares of the box: an arc, and a larger one below it."""
+    return [
+        (0.48 + radius * math.cos(angle), height + radius * math.sin(angle))
+        for height, radius, start, end in ARCS
+        for angle in (math.radians(start + (end - start) * i / STEPS) for i in range(STEPS + 1))
+    ]
 
 
 @contextlib.contextmanager
@@ -55,7 +63,7 @@ def open_page(name: str, *, width: int, height: int) -> Iterator:
 
 
 def pictures() -> list[PIL.Image.Image]:
-    """What is seen while a digit is drawn, and while its first latent is moved."""
+    """What is seen while a digit is drawn."""
     taken = []
 
     def take(page) -> None:
@@ -67,12 +75,13 @@ def pictures() -> list[PIL.Image.Image]:
         page.get_by_role("button", name="Clear").click()
         take(page)
         box = page.locator(".vaelib-sketch-box").bounding_box()
-        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in THREE]
+        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in three()]
         page.mouse.move(*spots[0])
         page.mouse.down()
-        for spot in spots[1:]:
-            page.mouse.move(*spot, steps=5)
-            take(page)
+        for number, spot in enumerate(spots):
+            page.mouse.move(*spot, steps=2)
+            if number % 2:
+                take(page)
         page.mouse.up()
         take(page)
     return taken
@@ -80,7 +89,8 @@ def pictures() -> list[PIL.Image.Image]:
 
 def save(taken: list[PIL.Image.Image], path: Path) -> None:
     """Write pictures as one that moves once, in the colours of the last."""
-    palette = taken[-1].quantize(COLOURS, dither=PIL.Image.Dither.NONE)
+    few = PIL.Image.Quantize.MAXCOVERAGE  # keeps a colour that only a thin line has
+    palette = taken[-1].quantize(COLOURS, few, dither=PIL.Image.Dither.NONE)
     first, *others = (
         each.quantize(palette=palette, dither=PIL.Image.Dither.NONE) for each in taken
     )

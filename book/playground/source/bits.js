@@ -1,7 +1,19 @@
 // The page "Bits": what a test digit costs on disk, and what comes back.
 import { drawnBill } from "./coding.js";
 import { normals } from "./normal.js";
-import { aboutModel, button, digitChooser, digitOf, make, numbers, picture, shown, slider, strong, words } from "./page.js";
+import {
+  aboutModel,
+  button,
+  digitChooser,
+  digitOf,
+  make,
+  numbers,
+  picture,
+  shown,
+  slider,
+  strong,
+  words,
+} from "./page.js";
 import { encode, evaluate } from "./vae.js";
 
 const SCALES = [100, 200, 300, 400, 600, 1000]; // bits that the bars can show
@@ -23,7 +35,10 @@ export function bits(place, model) {
     const all = found.latent + found.pixels - found.back;
     const bound = evaluate(model, image, q, noise).cost / Math.LN2;
     probabilities.show(found.probability, "the decoder's probability of ink in each pixel");
-    byPixel.show(found.byPixel.map((value) => value / 4), "the bits that each pixel costs");
+    byPixel.show(
+      found.byPixel.map((value) => value / 4),
+      "the bits that each pixel costs",
+    );
     bars.show(found, bound);
     sums.set({
       latent: shown(found.latent),
@@ -71,9 +86,15 @@ export function bits(place, model) {
 // Three bars: what is paid, what comes back, what is left; a line marks the −ELBO.
 function billOf() {
   const part = (kind) => make("div", { class: `pg-part pg-${kind}` });
-  const parts = { latent: part("latent-bits"), pixels: part("pixel-bits"), back: part("back-bits"), all: part("all-bits") };
+  const parts = {
+    latent: part("latent-bits"),
+    pixels: part("pixel-bits"),
+    back: part("back-bits"),
+    all: part("all-bits"),
+  };
   const line = make("div", { class: "pg-line" });
-  const row = (name, ...inner) => make("div", { class: "pg-bar" }, make("span", {}, name), make("div", {}, ...inner));
+  const row = (name, ...inner) =>
+    make("div", { class: "pg-bar" }, make("span", {}, name), make("div", {}, ...inner));
   const end = make("span", {});
   const show = (found, bound) => {
     const paid = found.latent + found.pixels;
@@ -89,11 +110,20 @@ function billOf() {
     put(line, bound, bound);
     end.textContent = `${scale} bits`;
   };
-  const key = [["latent-bits", "latent"], ["pixel-bits", "pixels"], ["back-bits", "back"], ["line", "−ELBO"]];
+  const key = [
+    ["latent-bits", "latent"],
+    ["pixel-bits", "pixels"],
+    ["back-bits", "back"],
+    ["line", "−ELBO"],
+  ];
   const element = make(
     "figure",
     { class: "pg-bill" },
-    make("figcaption", { class: "pg-row" }, ...key.map(([kind, text]) => make("span", { class: `pg-key pg-${kind}` }, text))),
+    make(
+      "figcaption",
+      { class: "pg-row" },
+      ...key.map(([kind, text]) => make("span", { class: `pg-key pg-${kind}` }, text)),
+    ),
     row("pay", parts.latent, parts.pixels),
     row("get back", parts.back),
     row("in all", parts.all, line),

@@ -1,7 +1,14 @@
 // The page "Bound": the one-dimensional model of notebook 4, with a q of your own.
 import { density } from "./normal.js";
 import { button, make, numbers, shape, shown, slider, strong, words } from "./page.js";
-import { GRID, bestGaussian, bound as boundOf, logDensity, logJoint, truePosterior } from "./toy.js";
+import {
+  GRID,
+  bestGaussian,
+  bound as boundOf,
+  logDensity,
+  logJoint,
+  truePosterior,
+} from "./toy.js";
 
 const SEEN = 4; // the plot's latents, from −4 to 4
 const TOP = 1.4; // and its densities
@@ -21,7 +28,11 @@ export function bound(place) {
     curves.show(truePosterior(joint), state.q);
     column.show(found);
     const gap = shown(found.gap, 3);
-    sum.set({ ELBO: shown(found.elbo, 3), "+ gap": gap, "= log p(x)": shown(found.logEvidence, 3) });
+    sum.set({
+      ELBO: shown(found.elbo, 3),
+      "+ gap": gap,
+      "= log p(x)": shown(found.logEvidence, 3),
+    });
     sentence.say(
       "The ELBO lies ",
       strong(`${gap} nats`),
@@ -145,7 +156,13 @@ function nats() {
     { class: "pg-column" },
     make("figcaption", {}, "nats"),
     make("div", { class: "pg-scale" }, make("div", {}, top, bottom), tube),
-    make("figcaption", {}, make("span", { class: "pg-key pg-elbo" }, "ELBO"), " ", make("span", { class: "pg-key pg-gap" }, "gap")),
+    make(
+      "figcaption",
+      {},
+      make("span", { class: "pg-key pg-elbo" }, "ELBO"),
+      " ",
+      make("span", { class: "pg-key pg-gap" }, "gap"),
+    ),
   );
   return { element, show };
 }

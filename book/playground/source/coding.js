@@ -12,11 +12,20 @@ export function binsOf(latent, bits) {
 // comes back; and each pixel's probability of being 1, and its bits.
 export function bill(model, image, q, bins, bits) {
   const count = 2 ** bits;
-  const logits = decode(model, bins.map((bin) => quantile((bin + 0.5) / count)));
+  const logits = decode(
+    model,
+    bins.map((bin) => quantile((bin + 0.5) / count)),
+  );
   const probability = Array.from(logits, sigmoid);
   const byPixel = probability.map((p, i) => -Math.log2(image[i] ? p : sigmoid(-logits[i])));
   const back = bins.map((bin, i) => -Math.log2(massOf(bin, count, q.mean[i], q.logStd[i])));
-  return { latent: bits * bins.length, pixels: sum(byPixel), back: sum(back), probability, byPixel };
+  return {
+    latent: bits * bins.length,
+    pixels: sum(byPixel),
+    back: sum(back),
+    probability,
+    byPixel,
+  };
 }
 
 // As `bill`, for the latent that a noise ε picks from q.

@@ -2,7 +2,18 @@
 import sketch from "./sketch.js";
 import { asMnist, enlarged, threshold } from "./handwriting.js";
 import { normals } from "./normal.js";
-import { aboutModel, button, make, numbers, picture, shape, shown, slider, strong, words } from "./page.js";
+import {
+  aboutModel,
+  button,
+  make,
+  numbers,
+  picture,
+  shape,
+  shown,
+  slider,
+  strong,
+  words,
+} from "./page.js";
 import { traits } from "./traits.js";
 import { encode, evaluate, shareEasier, sigmoid } from "./vae.js";
 
@@ -22,7 +33,9 @@ export function draw(place, model) {
 
   function redraw() {
     const drawing = pad.get("value");
-    const ink = drawing?.byteLength ? new Uint8Array(drawing.buffer, drawing.byteOffset, SIDE ** 2) : null;
+    const ink = drawing?.byteLength
+      ? new Uint8Array(drawing.buffer, drawing.byteOffset, SIDE ** 2)
+      : null;
     const bytes = ink && asMnist(ink, SIDE);
     state.image = bytes && threshold(bytes);
     state.q = bytes && encode(model, state.image);
@@ -85,7 +98,12 @@ export function draw(place, model) {
     make(
       "div",
       { class: "pg-desk" },
-      make("div", {}, box, make("div", { class: "pg-row" }, button("Use a test digit", useDigit), next)),
+      make(
+        "div",
+        {},
+        box,
+        make("div", { class: "pg-row" }, button("Use a test digit", useDigit), next),
+      ),
       make(
         "div",
         { class: "pg-results" },
@@ -171,11 +189,11 @@ function costs(model) {
   const caption = make("figcaption", {}, "−ELBO of the test digits, in nats");
   ends.className = "pg-ends";
   const mark = (cost) => {
+    const at = cost === null ? 0 : BARS * place(cost);
     line.style.display = cost === null ? "none" : "";
-    if (cost === null) return;
-    line.setAttribute("x1", BARS * place(cost));
-    line.setAttribute("x2", BARS * place(cost));
-    bars.forEach((bar, i) => bar.classList.toggle("pg-easier", i + 0.5 < BARS * place(cost)));
+    line.setAttribute("x1", at);
+    line.setAttribute("x2", at);
+    bars.forEach((bar, i) => bar.classList.toggle("pg-easier", i + 0.5 < at));
   };
   return { element: make("figure", { class: "pg-costs" }, drawing, ends, caption), mark };
 }

@@ -3,8 +3,14 @@ import presets from "./presets.json";
 import { pixelsOf, trained, written } from "./objective.js";
 import { choice, make, number, numbers, strong, words } from "./page.js";
 
-const REDUCTIONS = [["sum", "summed"], ["mean", "averaged"]];
-const ERRORS = [["squared", "squared error"], ["cross-entropy", "binary cross-entropy"]];
+const REDUCTIONS = [
+  ["sum", "summed"],
+  ["mean", "averaged"],
+];
+const ERRORS = [
+  ["squared", "squared error"],
+  ["cross-entropy", "binary cross-entropy"],
+];
 const OWN = "own";
 const NUMBERS = {
   channels: ["channels", 1, 4],
@@ -25,7 +31,10 @@ export function loss(place) {
   function show() {
     const found = trained(state);
     code.textContent = `loss = ${written(state)}`;
-    result.set({ β: inDigits(found.beta), "σ of the decoder": found.sigma ? inDigits(found.sigma) : "–" });
+    result.set({
+      β: inDigits(found.beta),
+      "σ of the decoder": found.sigma ? inDigits(found.sigma) : "–",
+    });
     sentence.say(...explained(state, found));
   }
   function set(name, value) {
@@ -56,13 +65,18 @@ export function loss(place) {
     return made.element;
   };
   const weight = (name, label) => {
-    const made = number(label, { min: 0, step: "any", value: state[name] }, (value) => value > 0 && set(name, value));
+    const made = number(
+      label,
+      { min: 0, step: "any", value: state[name] },
+      (value) => value > 0 && set(name, value),
+    );
     controls[name] = made.input;
     return made.element;
   };
   const names = presets.map((each, i) => [String(i), each.name]);
   const preset = choice("A public tutorial", [...names, [OWN, "a loss of your own"]], "0", load);
-  const group = (legend, ...inner) => make("fieldset", { class: "pg-row" }, make("legend", {}, legend), ...inner);
+  const group = (legend, ...inner) =>
+    make("fieldset", { class: "pg-row" }, make("legend", {}, legend), ...inner);
   place.append(
     preset.element,
     source,
@@ -107,13 +121,19 @@ function reasons(state) {
   const pixels = pixelsOf(state);
   const said = [];
   if (state.overPixels === "mean" && pixels > 1)
-    said.push(`Averaging over ${pixels.toLocaleString("en")} pixel values divides the log-likelihood by ${pixels.toLocaleString("en")}, but not the KL.`);
+    said.push(
+      `Averaging over ${pixels.toLocaleString("en")} pixel values divides the log-likelihood by ${pixels.toLocaleString("en")}, but not the KL.`,
+    );
   if (state.overLatents === "mean" && state.latents > 1)
     said.push(`Averaging over ${state.latents} latents divides the KL by ${state.latents}.`);
   if (state.overBatch !== state.klOverBatch && state.batch > 1)
-    said.push(`One term is summed over the ${state.batch} images of a batch and the other is averaged, so β depends on the batch size.`);
+    said.push(
+      `One term is summed over the ${state.batch} images of a batch and the other is averaged, so β depends on the batch size.`,
+    );
   if (state.error === "squared")
-    said.push("The log-density of a Gaussian with σ = 1 contains ½ of the squared error, which halves β.");
+    said.push(
+      "The log-density of a Gaussian with σ = 1 contains ½ of the squared error, which halves β.",
+    );
   return said.length ? said.join(" ") : "Both terms are added up alike.";
 }
 
@@ -122,8 +142,10 @@ function consequence(state, { beta, factor }) {
     return "With a β above 1, the latent carries less. Reconstructions get softer, and the latent may collapse.";
   if (beta < 1 - 1e-9)
     return "With a β below 1, the latent carries more. Reconstructions get sharper, and samples from the prior get worse.";
-  if (state.error === "squared") return "Its value is not the −ELBO, because the constant of the Gaussian is missing.";
-  const times = Math.abs(factor - 1) < 1e-9 ? "of one image in nats" : `in nats, times ${inDigits(factor)}`;
+  if (state.error === "squared")
+    return "Its value is not the −ELBO, because the constant of the Gaussian is missing.";
+  const times =
+    Math.abs(factor - 1) < 1e-9 ? "of one image in nats" : `in nats, times ${inDigits(factor)}`;
   return `So this is the −ELBO ${times}.`;
 }
 

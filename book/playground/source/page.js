@@ -23,7 +23,10 @@ function filled(element, attributes, children) {
 
 // A number as the lessons print it, with a real minus.
 export function shown(value, digits = 1) {
-  return value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1").replace("-", "−");
+  return value
+    .toFixed(digits)
+    .replace(/^-(0\.?0*)$/, "$1")
+    .replace("-", "−");
 }
 
 // A labelled slider with its value in words; `set` moves it without telling `onInput`.
@@ -55,13 +58,19 @@ export function choice(label, options, value, onChange) {
     ...options.map(([value, words]) => make("option", { value }, words)),
   );
   select.value = value;
-  return { element: make("label", { class: "pg-choice" }, make("span", {}, label), select), select };
+  return {
+    element: make("label", { class: "pg-choice" }, make("span", {}, label), select),
+    select,
+  };
 }
 
 // A labelled number from `min` to `max`.
 export function number(label, { min, max, step = 1, value }, onInput) {
   const input = make("input", { type: "number", min, max, step, value });
-  input.addEventListener("input", () => input.validity.valid && input.value && onInput(+input.value));
+  input.addEventListener(
+    "input",
+    () => input.validity.valid && input.value && onInput(+input.value),
+  );
   return { element: make("label", { class: "pg-number" }, make("span", {}, label), input), input };
 }
 
@@ -128,10 +137,14 @@ export function digitChooser(label, model, value, onChange) {
     const words = `test digit ${index}, a ${model.digitLabels[index]}`;
     view.show(digitOf(model, index), words);
   };
-  const field = number(`${label}, test digit (0 to ${count - 1})`, { min: 0, max: count - 1, value }, (index) => {
-    show(index);
-    onChange(index);
-  });
+  const field = number(
+    `${label}, test digit (0 to ${count - 1})`,
+    { min: 0, max: count - 1, value },
+    (index) => {
+      show(index);
+      onChange(index);
+    },
+  );
   show(value);
   return make("div", { class: "pg-digit" }, view.element, field.element);
 }

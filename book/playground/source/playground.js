@@ -21,7 +21,9 @@ export const maths = {
 };
 
 // The model, or null on a page that does without.
-export const loaded = globalThis.VAELIB_MODEL ? unpack(globalThis.VAELIB_MODEL) : Promise.resolve(null);
+export const loaded = globalThis.VAELIB_MODEL
+  ? unpack(globalThis.VAELIB_MODEL)
+  : Promise.resolve(null);
 
 // Resolves when every place on the page has been filled.
 export const filled = loaded.then((model) => {

@@ -1,7 +1,18 @@
 // The page "Walk": a map of test latents, a line between two digits, and samples.
 import pad from "./pad.js";
 import { normals, uniforms } from "./normal.js";
-import { aboutModel, button, choice, digitChooser, digitOf, make, picture, shown, slider, words } from "./page.js";
+import {
+  aboutModel,
+  button,
+  choice,
+  digitChooser,
+  digitOf,
+  make,
+  picture,
+  shown,
+  slider,
+  words,
+} from "./page.js";
 import { traits } from "./traits.js";
 import { decode, encode, reparameterize, sigmoid } from "./vae.js";
 
@@ -12,8 +23,16 @@ const MARKS = 900; // digits on the map, so that they can be told apart
 const STEPS = 9; // pictures of a line
 const SAMPLES = 10;
 const COLOURS = [
-  "#0072b2", "#d55e00", "#007a5a", "#9c4f82", "#6b5f00",
-  "#1b6f9c", "#a33b00", "#3d3d3d", "#5b3fa0", "#8a1c3c",
+  "#0072b2",
+  "#d55e00",
+  "#007a5a",
+  "#9c4f82",
+  "#6b5f00",
+  "#1b6f9c",
+  "#a33b00",
+  "#3d3d3d",
+  "#5b3fa0",
+  "#8a1c3c",
 ];
 
 export function walk(place, model) {
@@ -36,7 +55,13 @@ function mapOf(model) {
   const state = { axes: [...model.about.axes], rest: new Float64Array(size) };
   const view = picture("p(x|z) at the point");
   const sentence = words();
-  const map = traits({ map: new DataView(new ArrayBuffer(0)), alt: "", side: SIDE, reach: REACH, value: [0, 0] });
+  const map = traits({
+    map: new DataView(new ArrayBuffer(0)),
+    alt: "",
+    side: SIDE,
+    reach: REACH,
+    value: [0, 0],
+  });
   const latent = () => {
     const z = state.rest.slice();
     state.axes.forEach((axis, i) => (z[axis] = map.get("value")[i]));
@@ -49,7 +74,10 @@ function mapOf(model) {
   const redraw = async () => {
     const [across, up] = state.axes.map((axis) => `z${axis + 1}`);
     const drawn = await scatter(model, state.axes);
-    map.set("alt", `Map of ${MARKS} test digits: ${across} to the right, ${up} upwards. Arrow keys move the point.`);
+    map.set(
+      "alt",
+      `Map of ${MARKS} test digits: ${across} to the right, ${up} upwards. Arrow keys move the point.`,
+    );
     map.set("map", new DataView(drawn));
     show();
   };
@@ -65,7 +93,15 @@ function mapOf(model) {
       redraw();
     });
   const selects = [axis("to the right", 0), axis("upwards", 1)];
-  const rest = choice("the other latents", [["prior", "0, the prior's mean"], ["digit", "those of the digit"]], "prior", () => hold());
+  const rest = choice(
+    "the other latents",
+    [
+      ["prior", "0, the prior's mean"],
+      ["digit", "those of the digit"],
+    ],
+    "prior",
+    () => hold(),
+  );
   let digit = 0;
   const hold = () => {
     state.rest = rest.select.value === "prior" ? new Float64Array(size) : meanOf(model, digit);
@@ -76,7 +112,10 @@ function mapOf(model) {
     const mean = meanOf(model, digit);
     rest.select.value = "digit";
     state.rest = mean;
-    map.set("value", state.axes.map((axis) => mean[axis]));
+    map.set(
+      "value",
+      state.axes.map((axis) => mean[axis]),
+    );
     show();
   });
   map.on("change:value", show);
@@ -129,22 +168,31 @@ function lineOf(model) {
   const strip = Array.from({ length: STEPS }, () => picture(""));
   const at = (share) => {
     const [from, to] = state.ends.map((index) => meanOf(model, index));
-    return imageAt(model, from.map((value, i) => value + share * (to[i] - value)));
+    return imageAt(
+      model,
+      from.map((value, i) => value + share * (to[i] - value)),
+    );
   };
   const percent = (share) => `${Math.round(100 * share)} %`;
   const show = () => view.show(at(state.share), `${percent(state.share)} of the way`);
   const redraw = () => {
-    strip.forEach((each, i) => each.show(at(i / (STEPS - 1)), `${percent(i / (STEPS - 1))} of the way`));
+    strip.forEach((each, i) =>
+      each.show(at(i / (STEPS - 1)), `${percent(i / (STEPS - 1))} of the way`),
+    );
     show();
   };
   const end = (which) => (index) => {
     state.ends[which] = index;
     redraw();
   };
-  const way = slider("how far", { min: 0, max: 1, step: 0.01, value: 0.5, words: percent }, (share) => {
-    state.share = share;
-    show();
-  });
+  const way = slider(
+    "how far",
+    { min: 0, max: 1, step: 0.01, value: 0.5, words: percent },
+    (share) => {
+      state.share = share;
+      show();
+    },
+  );
   redraw();
   return make(
     "div",
@@ -175,7 +223,15 @@ function samplesOf(model) {
       view.show(drawn, `image ${i + 1} of ${SAMPLES}`);
     });
   };
-  const kind = choice("show", [["mean", "mean images"], ["sample", "samples, pixel by pixel"]], "mean", show);
+  const kind = choice(
+    "show",
+    [
+      ["mean", "mean images"],
+      ["sample", "samples, pixel by pixel"],
+    ],
+    "mean",
+    show,
+  );
   const from = (place) => () => {
     state.from = place;
     state.seed++;
