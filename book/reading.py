@@ -4,7 +4,7 @@ What readers may skip is folded: checks, the code of drawings, descriptions, sol
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import deepcopy
 from html import escape
 from itertools import pairwise
@@ -20,19 +20,31 @@ from nbformat.v4 import new_markdown_cell
 
 HOME = Path(__file__).resolve().parent.parent
 FOLD = re.compile(r"<details>\s*<summary>(.+?)</summary>\s*(.+?)\s*</details>", re.DOTALL)
-EXPLORER = re.compile(r"^Explorer (“.+?”): run the notebook to use it")
+EXPLORER = re.compile(r"^Explorer “(.+?)”: run the notebook to use it")
+CALL = re.compile(r"^explorers\.(\w+)\(", re.MULTILINE)
+PLAYGROUND = {  # the pages that let a reader do what an explorer does
+    "draw": "draw", "walk": "walk", "decode": "walk", "bound": "bound", "compress": "bits",
+}  # fmt: skip
 LINK = re.compile(r"\[([^]]*)\]\((?![a-z]+:|#)([^)#\s]+)\)")
 UP = re.compile(r"\]\(\.\./(?!https?:)")
 
 
-def page(notebook: NotebookNode, solved: NotebookNode) -> NotebookNode:
-    """The page of a notebook, with what its solved copy has, folded, below each question."""
+def page(
+    notebook: NotebookNode, solved: NotebookNode, playground: Collection[str] = ()
+) -> NotebookNode:
+    """The page of a notebook, with what its solved copy has, folded, below each question.
+
+    `playground` has the names of the pages that an explorer can lead to.
+    """
     shown = deepcopy(notebook)
     pictures.describe_pictures(shown.cells)
+    for cell in shown.cells:
+        if cell.cell_type == "code" and solutions.CHECK.search(cell.source):
+            cell.outputs = []  # which say that the exercise is still open
     below = solutions_of(notebook.cells, solved.cells) | answers_to(notebook.cells, solved.cells)
     cells: list[NotebookNode] = []
     for place, cell in enumerate(shown.cells):
-        cells.append(of_cell(cell))
+        cells += [of_cell(cell), *explorer(cell, playground)]
         if place in below:
             word, answer = below[place]
             pictures.describe_pictures(answer)
@@ -92,11 +104,35 @@ def of_cell(cell: NotebookNode) -> NotebookNode:
     elif cell.metadata.get("jupyter", {}).get("source_hidden"):
         tags.append("hide-input")
         settings["code_prompt_show"] = settings["code_prompt_hide"] = "The code of this picture"
+    if explorer_of(cell):
+        cell.outputs = []  # `explorer` says more
     for output in cell.outputs:
         image = output.get("metadata", {}).get("image/png", {})
         given = {"alt": image.get("alt"), "width": image.get("width")}
         settings["image"] = {name: str(value) for name, value in given.items() if value}
     return cell
+
+
+def explorer(cell: NotebookNode, playground: Collection[str]) -> list[NotebookNode]:
+    """What stands below the code of an explorer, which a page cannot move; nothing of others."""
+    if cell.cell_type != "code" or (title := explorer_of(cell)) is None:
+        return []
+    text = (
+        f":::{{admonition}} Explorer: {title}\n:class: explorer\n"
+        "In the notebook, this picture follows what you do. Here, the pictures above show some of "
+        "its settings."
+    )
+    for call in CALL.findall(cell.source):
+        if PLAYGROUND.get(call) in playground:
+            place = f"../playground/{PLAYGROUND[call]}.md"
+            text += f" Or try [a similar one in the playground]({place}), without installing it."
+    return [new_markdown_cell(f"{text}\n:::")]
+
+
+def explorer_of(cell: NotebookNode) -> str | None:
+    """The title of the explorer that a cell shows."""
+    said = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return next((found[1] for text in said if (found := EXPLORER.match(text))), None)
 
 
 def checked(cell: NotebookNode) -> str:
@@ -136,7 +172,8 @@ def read(app, name: str, source: list[str]) -> None:
     if path.exists():
         notebook = nbformat.reads(source[0], as_version=4)
         solved = nbformat.read(solutions.SOLUTIONS / path.name, as_version=4)
-        source[0] = nbformat.writes(page(notebook, solved))
+        playground = {path.stem for path in Path(app.srcdir, "playground").glob("*.md")}
+        source[0] = nbformat.writes(page(notebook, solved, playground))
         return
     if name == "results":
         source[0] = measured.filled(source[0])

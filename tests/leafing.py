@@ -38,8 +38,8 @@ def shared(factory: pytest.TempPathFactory) -> Path:
 
 
 def pages(book: Path) -> list[Path]:
-    """All pages, but for the highlighted sources, of which there is one for each module."""
-    return sorted(page for page in book.rglob("*.html") if "_modules" not in page.parts)
+    """All pages, without the templates that come with the theme."""
+    return sorted(page for page in book.rglob("*.html") if "_static" not in page.parts)
 
 
 def text(page: Path) -> str:
@@ -58,7 +58,7 @@ def broken(book: Path) -> list[str]:
     """Each link to a file or an anchor of the book that is not there, with its page."""
     anchors: dict[Path, set[str]] = {}
     found = []
-    for page in sorted(book.rglob("*.html")):
+    for page in pages(book):
         for _, address in addresses(page):
             parts = urlsplit(address)
             if parts.scheme or parts.netloc or address in ("", "#"):
@@ -78,7 +78,7 @@ def elsewhere(book: Path) -> list[str]:
     """What a page would load from another host: anything but a link that a reader follows."""
     return [
         f"{page.relative_to(book)}: {tag} {address}"
-        for page in sorted(book.rglob("*.html"))
+        for page in pages(book)
         for tag, address in addresses(page)
         if tag != "a"
         and (urlsplit(address).netloc or urlsplit(address).scheme in ("http", "https"))

@@ -39,6 +39,7 @@ REVEAL = re.compile(
     r"|plugin/notes/notes\.js"
 )
 WORDS, SENTENCES = 60, 2  # of prose on a slide, at most
+FEW = 35  # words, which leave room for a picture
 FORMULA = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 FOLD = re.compile(r"<details>.*?</details>", re.DOTALL)
 LINK = re.compile(r"\[([^]]+)\]\((?!https?:)[^)]*\)")
@@ -65,6 +66,7 @@ class Slide(NamedTuple):
     title: str
     body: str
     notes: str = ""
+    short: bool = False  # it leaves room for what comes next
 
 
 def plan(guide: str, title: str) -> list[Row]:
@@ -122,7 +124,8 @@ def slides_of(section: Section) -> Iterator[Slide]:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
             body = prose(cell.source, opening=number == 0)
-            yield Slide(section.title if body else "", body, notes(cell.source))
+            short = len(body.split()) < FEW and "$$" not in body and "<li>" not in body
+            yield Slide(section.title, body, notes(cell.source), short)
         elif "check" not in tags and "explorers." not in cell.source.replace("explorers.strip", ""):
             if "slide" in tags:
                 yield Slide(section.title, code(cell.source))
@@ -144,10 +147,16 @@ def prose(markdown: str, *, opening: bool) -> str:
             parts.append(first(paragraph))
             before = ""
         elif opening and len(parts) == 1 and re.match(r"(-|1\.) ", paragraph):
-            parts.append("\n".join(first(item, 1) for item in paragraph.splitlines()))
+            parts.append("\n".join(item(line) for line in paragraph.splitlines()))
         else:
             before = last(paragraph)
     return html("\n\n".join(parts))
+
+
+def item(line: str) -> str:
+    """The first sentence of an item of a list."""
+    mark, _, text = line.partition(" ")
+    return f"{mark} {first(text, 1)}"
 
 
 def exercise(section: Section) -> Slide:
@@ -209,13 +218,15 @@ def html(markdown: str) -> str:
 
 
 def joined(slides: Sequence[Slide]) -> list[Slide]:
-    """The slides that show something, each with the notes of those behind it that do not."""
+    """The slides that show something: short ones with the next, the notes of empty ones kept."""
     kept: list[Slide] = []
     for slide in slides:
-        if slide.body:
+        before = kept[-1] if kept else None
+        if before and (not slide.body or (before.short and before.title == slide.title)):
+            both = before.body + slide.body, before.notes + slide.notes
+            kept[-1] = Slide(before.title, *both, short=before.short and not slide.body)
+        elif slide.body:
             kept.append(slide)
-        elif kept:
-            kept[-1] = kept[-1]._replace(notes=kept[-1].notes + slide.notes)
     return kept
 
 

@@ -1,5 +1,5 @@
 // Formulas and tables that are wider than the page scroll in their own box, also by keyboard.
-const BOXES = "div.math, .cell_output .text_html, mjx-container.wide";
+const BOXES = "mjx-container, .cell_output .text_html";
 
 function fit() {
   for (const formula of document.querySelectorAll("span.math mjx-container")) {

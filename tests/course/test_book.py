@@ -168,6 +168,19 @@ class TestGlossary:
         assert linked > 0.8 * len(terms.glossary())
 
 
+@pytest.mark.parametrize("playground", [[], ["bound"]])
+def test_an_explorer_says_where_it_moves(playground):
+    path = HOME / "notebooks" / "04_elbo.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    solved = nbformat.read(solutions.SOLUTIONS / path.name, as_version=4)
+    cells = reading.page(notebook, solved, playground).cells
+    said = [cell.source for cell in cells if cell.source.startswith(":::{admonition} Explorer: ")]
+    assert len(said) == sum(cell.source.startswith("explorers.") for cell in notebook.cells) == 2
+    assert sum("(../playground/bound.md)" in text for text in said) == len(playground)
+    shown = [cell for cell in cells if cell.cell_type == "code"]
+    assert not any("run the notebook" in str(cell.outputs) for cell in shown)
+
+
 def test_a_fold_lets_markdown_hold_in_it():
     folded = reading.with_open_folds("a <details><summary>Description</summary>On $x$.</details> b")
     assert folded == ("a <details>\n<summary>Description</summary>\n\nOn $x$.\n\n</details> b")

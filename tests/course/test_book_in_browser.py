@@ -76,7 +76,7 @@ def test_a_page_fits_a_phone_and_is_accessible(book, chromium, name):
 def test_a_wide_formula_scrolls_in_its_box_by_keyboard(book, chromium):
     with chromium.new_context(viewport={"width": 360, "height": 740}) as context:
         leaf = Leaf(context, (book / "notebooks" / "04_elbo.html").as_uri())
-        wide = leaf.page.locator("div.math[tabindex='0']")
+        wide = leaf.page.locator("div.math mjx-container[tabindex='0']")
         wide.first.focus()
         leaf.page.keyboard.press("ArrowRight")
         leaf.page.wait_for_function("document.activeElement.scrollLeft > 0")
