@@ -118,11 +118,11 @@ export function strong(text) {
 }
 
 // Named numbers side by side; `set` gives each its text, by name.
-export function numbers(names, unit) {
+export function numbers(names, unit = "") {
   const values = Object.fromEntries(names.map((name) => [name, make("dd", {}, "–")]));
   const pair = (name) => make("div", {}, make("dt", {}, name), values[name]);
-  const element = make("dl", { class: "pg-numbers" }, ...names.map(pair));
-  if (unit) element.append(make("div", { class: "pg-unit" }, unit));
+  const list = make("dl", {}, ...names.map(pair));
+  const element = make("div", { class: "pg-numbers" }, list, make("span", {}, unit));
   const set = (texts) => {
     for (const [name, text] of Object.entries(texts)) values[name].textContent = text;
   };
