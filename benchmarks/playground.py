@@ -1,7 +1,7 @@
 """How soon the playground's pictures follow a stroke, in headless Chromium.
 
 `python -m benchmarks.playground` (a minute) draws on the page "Draw" as a hand would, and writes
-playground.json: for each of 300 moves of the mouse, the milliseconds from the move's arrival in the
+playground.json: for each of 200 moves of the mouse, the milliseconds from the move's arrival in the
 page until the reconstruction and the nats have been drawn. It needs `python tools/playground.py` to
 have been run, and Chromium.
 """
@@ -21,7 +21,7 @@ import stills  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
 AIM = 16.0  # milliseconds at the 95th percentile
-MOVES, WARM = 300, 60
+MOVES, WARM = 200, 40
 WATCH = """() => {
     globalThis.took = [];
     let arrived = null;
