@@ -43,7 +43,8 @@ def source(file: str) -> str:
     first = file.partition("/")[0]
     if first == "api":
         return ""
-    return file if first in OF_THE_REPOSITORY or first.isupper() else f"book/{file}"
+    of_the_repository = first in OF_THE_REPOSITORY or first.removesuffix(".md").isupper()
+    return file if of_the_repository else f"book/{file}"
 
 
 def group(words: str, icon: str, links: list[tuple[str, str, str]]) -> dict:

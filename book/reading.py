@@ -138,7 +138,7 @@ def explorer_of(cell: NotebookNode) -> str | None:
 def checked(cell: NotebookNode) -> str:
     """What a check has compared, as it printed it."""
     said = "".join(output.get("text", "") for output in cell.outputs).strip().splitlines()
-    return said[-1].capitalize() if len(said) == 1 and said[0].startswith("checked") else "Checks"
+    return f"Checked{said[0][7:]}" if len(said) == 1 and said[0][:7] == "checked" else "Checks"
 
 
 def with_open_folds(markdown: str) -> str:

@@ -85,6 +85,21 @@ def elsewhere(book: Path) -> list[str]:
     ]
 
 
+WIDTH, HEIGHT = 1280, 720  # of a slide, as tools/slides/deck.html.j2 has them
+OUTSIDE = f"""() => {{
+    Reveal.configure({{viewDistance: 1000}});
+    return [...document.querySelectorAll(".slides > section")].map((slide, number) => {{
+        const before = slide.style.display;
+        slide.style.display = "block";
+        const parts = slide.querySelectorAll("*:not(.notes, .notes *, mjx-container *)");
+        const wide = Math.max(slide.scrollWidth, ...[...parts].map(part => part.scrollWidth));
+        const found = `slide ${{number}}: ${{wide}} x ${{slide.scrollHeight}}`;
+        slide.style.display = before;
+        return wide > {WIDTH} || slide.scrollHeight > {HEIGHT} ? found : "";
+    }}).filter(found => found);
+}}"""
+
+
 class Leaf:
     """A page open in the browser; `asked` are the addresses that it has asked for."""
 
@@ -95,6 +110,7 @@ class Leaf:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("requestfailed", lambda request: self.faults.append(request.url))
+        self.page.set_default_timeout(120_000)  # beside other work, drawing formulas takes long
         self.page.goto(address)
         self.page.evaluate("window.MathJax?.startup?.promise")
         self.page.evaluate("document.fonts.ready")
@@ -128,6 +144,11 @@ class Leaf:
                     .map(element => element.outerHTML.slice(0, 120));
             }"""
         )
+
+    @property
+    def slides_outside(self) -> list[str]:
+        """The slides of a deck that need more room than a slide has."""
+        return self.page.evaluate(OUTSIDE)
 
     def axe(self) -> list[str]:
         """Serious and critical faults of accessibility, each with the first place that has it."""

@@ -14,6 +14,9 @@ function fit() {
 }
 
 window.addEventListener("load", () => {
+  for (const line of document.querySelectorAll("details.hide > summary")) {
+    line.removeAttribute("aria-label"); // it would hide the line's own words
+  }
   (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => {
     fit();
     new ResizeObserver(fit).observe(document.querySelector("article") ?? document.body);

@@ -1,13 +1,18 @@
-"""The book in a browser: no request leaves its host, it fits a phone, and it is accessible."""
+"""The book and the slides in a browser: no request leaves the host, all fits, axe is content."""
 
 import functools
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 
 import journey
 import pytest
-from leafing import Leaf
+from leafing import HEIGHT, HOME, WIDTH, Leaf
+
+sys.path.insert(0, str(HOME / "tools"))
+
+import slides
 
 SHOWN = (  # a page of each kind; tests/slow/test_every_page.py has all
     "index.html",
@@ -82,3 +87,29 @@ def test_a_wide_formula_scrolls_in_its_box_by_keyboard(book, chromium):
         wide.first.focus()
         leaf.page.keyboard.press("ArrowRight")
         leaf.page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    return slides.build(tmp_path_factory.mktemp("decks") / "my slides")
+
+
+@pytest.mark.parametrize("number", range(len(slides.DECKS)), ids=list(slides.DECKS))
+def test_every_slide_has_room_for_what_it_shows(decks, chromium, number):
+    path = decks[number]
+    with chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT}) as context:
+        leaf = Leaf(context, path.as_uri())
+        assert leaf.page.locator(".slides > section").count() > 40
+        assert leaf.slides_outside == []
+        assert leaf.outside(f"{path.parent.as_uri()}/") == []
+        assert leaf.faults == []
+        assert leaf.page.locator("section > mjx-container, section p mjx-container").count() > 20
+
+
+def test_a_slide_without_room_would_be_found(decks, chromium):
+    with chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT}) as context:
+        leaf = Leaf(context, decks[0].as_uri())
+        add = "(slide, css) => slide.insertAdjacentHTML('beforeend', `<p style='${css}'>x</p>`)"
+        for number, css in ((1, "height: 800px"), (3, "width: 1500px; overflow: hidden")):
+            leaf.page.locator(".slides > section").nth(number).evaluate(add, css)
+        assert [found.partition(":")[0] for found in leaf.slides_outside] == ["slide 1", "slide 3"]

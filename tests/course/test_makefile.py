@@ -57,8 +57,8 @@ def run(course, target, **settings):
 
 
 TARGETS = (
-    "run quick test offline all lint unit notebooks lab refresh html book workshop measure bench "
-    "clean"
+    "run quick test offline all lint unit notebooks lab refresh html book slides workshop "
+    "measure bench clean"
 )
 
 
