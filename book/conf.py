@@ -29,7 +29,6 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load what is not here
-suppress_warnings = ["toc.not_readable"]  # the playground may be missing
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

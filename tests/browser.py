@@ -368,7 +368,7 @@ class Screen:
                 ...[...box.querySelectorAll('.widget-toggle-button')].map(choice =>
                     [choice.textContent.trim(), choice.classList.contains('mod-active')]),
                 ...[...box.querySelectorAll('.vaelib-pad')].map(pad =>
-                    ['pad', pad.getAttribute('aria-valuetext').split(', ')]),
+                    ['pad', pad.getAttribute('aria-description').split(', ')]),
             ])"""
         )
         return {label: value_of(text) for label, text in shown.items()}

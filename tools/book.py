@@ -95,8 +95,12 @@ def put_formulas(into: Path) -> None:
             shutil.copyfile(file.locate(), into / place)
 
 
-def build(into: Path) -> int:
-    """Write the book into a folder, in place of what it holds; the exit code of Sphinx."""
+def build(into: Path, *, quick: bool) -> int:
+    """Write the book into a folder, in place of what it holds; the exit code of Sphinx.
+
+    `quick` does not train the playground's model.
+    """
+    import playground
     from sphinx.cmd.build import build_main
 
     work = into.parent / f"{into.name}.parts"
@@ -106,6 +110,7 @@ def build(into: Path) -> int:
     strict = ("-W", "--keep-going", "-q")
     failed = build_main(["-b", "html", *settings, *strict, str(work / "pages"), str(into)])
     put_formulas(into / "_static" / "mathjax")
+    playground.write(into / "_static" / "playground", quick=quick)
     return failed
 
 
@@ -113,8 +118,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code. A warning of Sphinx is an error."""
     parser = argparse.ArgumentParser(prog="tools/book.py", description=__doc__.split("\n")[0])
     parser.add_argument("--into", type=Path, default=HOME / "build" / "book")
-    into = parser.parse_args(arguments).into
-    failed = build(into)
+    parser.add_argument("--quick", action="store_true", help="train no model for the playground")
+    given = parser.parse_args(arguments)
+    into = given.into
+    failed = build(into, quick=given.quick)
     if not failed:
         size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
         print(f"{into.name}: {size / 1e6:.0f} MB. Open {into / 'index.html'}")

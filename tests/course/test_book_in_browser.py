@@ -20,6 +20,8 @@ SHOWN = (  # a page of each kind; tests/slow/test_every_page.py has all
     "docs/glossary.html",
     "api/vae.html",
     "results.html",
+    "playground/draw.html",
+    "playground/loss.html",
 )
 
 

@@ -27,13 +27,13 @@ def model_file(name: str) -> Path:
     return cache_folder() / "models" / f"{name}-{VERSION}.safetensors"
 
 
-def model() -> VAE:
-    """The blog post's network after three epochs on the data set that `data.load` gives.
+def model(name: str | None = None) -> VAE:
+    """The blog post's network after three epochs on the data set that `data.load(name)` gives.
 
     Trained once, in some ten seconds, and kept in the cache; never downloaded. If the cache
     cannot be written it is trained anew each time, with a warning.
     """
-    train_set = data.load(split="train")
+    train_set = data.load(name, "train")
     path = model_file(train_set.name)
     try:
         return checkpoint.load(path)

@@ -27,7 +27,7 @@ function render({ model, el }) {
     const reach = model.get("reach");
     cross.style.left = `${50 + (50 * x) / reach}%`;
     cross.style.top = `${50 - (50 * y) / reach}%`;
-    pad.setAttribute("aria-valuetext", `${x.toFixed(2)}, ${y.toFixed(2)}`);
+    pad.setAttribute("aria-description", `${x.toFixed(2)}, ${y.toFixed(2)}`);
   }
   function move(x, y) {
     const reach = model.get("reach");

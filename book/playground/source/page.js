@@ -1,0 +1,173 @@
+// The parts that the pages are made of: elements, sliders, choosers, pictures, plots, numbers.
+const SVG = "http://www.w3.org/2000/svg";
+const QUIET = 500; // milliseconds without a change, after which the words are spoken
+
+// An element with attributes, listeners (a function as `onInput`) and children.
+export function make(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+// The same for a part of a plot.
+export function shape(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2).toLowerCase(), value);
+    else if (value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+// A number as the lessons print it, with a real minus.
+export function shown(value, digits = 1) {
+  return value
+    .toFixed(digits)
+    .replace(/^-(0\.?0*)$/, "$1")
+    .replace("-", "−");
+}
+
+// A labelled slider with its value in words; `set` moves it without telling `onInput`.
+export function slider(label, { min, max, step, value, words = String }, onInput) {
+  const input = make("input", { type: "range", min, max, step, value });
+  const output = make("output", { "aria-hidden": "true" });
+  const say = () => {
+    output.textContent = words(input.valueAsNumber);
+    input.setAttribute("aria-valuetext", output.textContent);
+  };
+  input.addEventListener("input", () => {
+    say();
+    onInput(input.valueAsNumber);
+  });
+  say();
+  const element = make("label", { class: "pg-slider" }, make("span", {}, label), input, output);
+  const set = (value) => {
+    input.value = value;
+    say();
+  };
+  return { element, input, set };
+}
+
+// A labelled choice among `options`, each [value, words].
+export function choice(label, options, value, onChange) {
+  const select = make(
+    "select",
+    { onChange: () => onChange(select.value) },
+    ...options.map(([value, words]) => make("option", { value }, words)),
+  );
+  select.value = value;
+  return {
+    element: make("label", { class: "pg-choice" }, make("span", {}, label), select),
+    select,
+  };
+}
+
+// A labelled number from `min` to `max`.
+export function number(label, { min, max, step = 1, value }, onInput) {
+  const input = make("input", { type: "number", min, max, step, value });
+  input.addEventListener(
+    "input",
+    () => input.validity.valid && input.value && onInput(+input.value),
+  );
+  return { element: make("label", { class: "pg-number" }, make("span", {}, label), input), input };
+}
+
+export function button(words, onClick) {
+  return make("button", { type: "button", onClick }, words);
+}
+
+// A picture of 28 × 28 values from 0 (paper) to 1 (ink); `show` draws and describes it.
+export function picture(caption, { tint } = {}) {
+  const canvas = make("canvas", { width: 28, height: 28, role: "img" });
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(28, 28);
+  const [red, green, blue] = tint ?? [0, 0, 0];
+  const show = (values, words = caption) => {
+    for (let i = 0; i < 784; i++) {
+      const ink = Math.min(1, values?.[i] ?? 0);
+      pixels.data[4 * i] = 255 - (255 - red) * ink;
+      pixels.data[4 * i + 1] = 255 - (255 - green) * ink;
+      pixels.data[4 * i + 2] = 255 - (255 - blue) * ink;
+      pixels.data[4 * i + 3] = 255;
+    }
+    context.putImageData(pixels, 0, 0);
+    canvas.setAttribute("aria-label", words);
+  };
+  show();
+  const under = caption ? [make("figcaption", {}, caption)] : [];
+  return { element: make("figure", { class: "pg-picture" }, canvas, ...under), show };
+}
+
+// Words that are shown at once and spoken by a screen reader once they have come to rest.
+export function words() {
+  const visible = make("p", { class: "pg-words" });
+  const spoken = make("p", { class: "pg-spoken", role: "status" });
+  let waiting = 0;
+  const say = (...parts) => {
+    visible.replaceChildren(...parts);
+    clearTimeout(waiting);
+    waiting = setTimeout(() => (spoken.textContent = visible.textContent), QUIET);
+  };
+  return { element: make("div", {}, visible, spoken), say };
+}
+
+export function strong(text) {
+  return make("strong", {}, text);
+}
+
+// Named numbers side by side; `set` gives each its text, by name.
+export function numbers(names, unit = "") {
+  const values = Object.fromEntries(names.map((name) => [name, make("dd", {}, "–")]));
+  const pair = (name) => make("div", {}, make("dt", {}, name), values[name]);
+  const list = make("dl", {}, ...names.map(pair));
+  const element = make("div", { class: "pg-numbers" }, list, make("span", {}, unit));
+  const set = (texts) => {
+    for (const [name, text] of Object.entries(texts)) values[name].textContent = text;
+  };
+  return { element, set };
+}
+
+// A test digit by its number, with its picture; `onChange` gets the number.
+export function digitChooser(label, model, value, onChange) {
+  const count = model.digitLabels.length;
+  const view = picture("");
+  const show = (index) => {
+    const words = `test digit ${index}, a ${model.digitLabels[index]}`;
+    view.show(digitOf(model, index), words);
+  };
+  const field = number(
+    `${label}, test digit (0 to ${count - 1})`,
+    { min: 0, max: count - 1, value },
+    (index) => {
+      show(index);
+      onChange(index);
+    },
+  );
+  show(value);
+  return make("div", { class: "pg-digit" }, view.element, field.element);
+}
+
+// One of the model's test digits, binarized by the threshold protocol.
+export function digitOf(model, index) {
+  return model.digits.slice(784 * index, 784 * (index + 1)).map((byte) => byte >> 7);
+}
+
+// What a page says about the model that it computes with.
+export function aboutModel({ dataset, epochs, tests, cost, roundingCosts }) {
+  const trained =
+    dataset === "mnist"
+      ? `The model of notebook 5: MNIST, ${epochs} epochs.`
+      : `This is not the model of notebook 5. It was trained for ${epochs} epochs on glyphs, ` +
+        "digits that are drawn from typefaces, because MNIST or the time to train was missing " +
+        "when this page was built.";
+  const rounding = roundingCosts < 0.05 ? "less than 0.1" : shown(roundingCosts);
+  return make(
+    "p",
+    { class: "pg-about" },
+    `${trained} Its average −ELBO on ${tests.toLocaleString("en")} test digits is ${shown(cost)} nats. ` +
+      `The weights of its large layers are rounded to 8 bits, which costs ${rounding} nats. ` +
+      "Everything is computed in your browser.",
+  );
+}

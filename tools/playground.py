@@ -1,0 +1,178 @@
+"""What the playground's pages load: the model as bytes, one script, one style sheet.
+
+`python tools/playground.py` writes them to build/playground; tools/book.py puts them into the book.
+The model is that of the notebook on training, which is trained once, in a minute, and kept.
+"""
+
+import base64
+import copy
+import json
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from bundle import bundle
+from jaxtyping import Float, Int8
+from torch import Generator, Tensor
+
+from vaelib import checkpoint, data, evaluation, training, vae
+from vaelib.binarization import threshold
+from vaelib.course import demonstration
+from vaelib.data import loading
+from vaelib.elbo import kl
+from vaelib.encoder import Gaussian
+from vaelib.vae import VAE
+
+HOME = Path(__file__).resolve().parent.parent
+BUILD = HOME / "build" / "playground"
+KEPT = BUILD / "vae.safetensors"
+SOURCE = HOME / "book" / "playground" / "source"
+EXPLORERS = HOME / "vaelib" / "course" / "explorers"  # the sketch pad and the map to point at
+EPOCHS = 10
+DIGITS, POINTS, COSTS = 100, 2000, 1001  # test digits to choose from, on the map, and quantiles
+
+
+class Source(NamedTuple):
+    """A trained model, the name of its data set, and the epochs that it was trained for."""
+
+    model: VAE
+    dataset: str
+    epochs: int
+
+
+def source(*, quick: bool) -> Source:
+    """The model of the notebook on training; without MNIST, or a minute, one of glyphs."""
+    missing = quick and not KEPT.exists()
+    if missing or loading.choose().name != "mnist":
+        return Source(demonstration.model("glyphs"), "glyphs", demonstration.EPOCHS)
+    if not KEPT.exists():
+        print(f"Training the model of the playground, once ({EPOCHS} epochs) …", flush=True)
+        generator = Generator().manual_seed(0)
+        made = vae.dense(generator=generator)
+        images = data.load("mnist", "train").images
+        training.train(made, images, epochs=EPOCHS, generator=generator)
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(made, KEPT)
+    return Source(checkpoint.load(KEPT), "mnist", EPOCHS)
+
+
+class Rounded(NamedTuple):
+    """A matrix as whole numbers from −127 to 127, and the unit that they count."""
+
+    whole: Int8[Tensor, "row column"]
+    unit: Float[Tensor, " 1"]
+
+    @property
+    def matrix(self) -> Float[Tensor, "row column"]:
+        """The matrix that the whole numbers stand for."""
+        return self.whole * self.unit
+
+
+def rounded(matrix: Float[Tensor, "row column"]) -> Rounded:
+    """The nearest matrix of whole numbers; the largest is 127 or −127, and most are small."""
+    unit = matrix.abs().max()[None] / 127
+    return Rounded((matrix / unit).round().to(torch.int8), unit)
+
+
+@torch.no_grad()
+def in_bytes(model: VAE) -> tuple[VAE, dict[str, Tensor]]:
+    """The model with its two large matrices rounded, and the arrays that it is made of.
+
+    The encoder's matrix has a row per pixel, because an image adds up the rows of its ink.
+    """
+    made = copy.deepcopy(model)
+    inner, outer = made.encoder.hidden[0], made.decoder.logits
+    ink, pixels = rounded(inner.weight.T.contiguous()), rounded(outer.weight)
+    inner.weight.copy_(ink.matrix.T)
+    outer.weight.copy_(pixels.matrix)
+    first = made.decoder.hidden[0]
+    arrays = {
+        "inkUnit": ink.unit,
+        "inkBias": inner.bias,
+        "mean": made.encoder.mean.weight,
+        "meanBias": made.encoder.mean.bias,
+        "logStd": made.encoder.log_std.weight,
+        "logStdBias": made.encoder.log_std.bias,
+        "latent": first.weight,
+        "latentBias": first.bias,
+        "pixelUnit": pixels.unit,
+        "pixelBias": outer.bias,
+        "ink": ink.whole,
+        "pixel": pixels.whole,
+    }
+    return made, arrays
+
+
+@torch.no_grad()
+def export(found: Source) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """What the pages say about a model, and the arrays that they compute with."""
+    test = data.load(found.dataset, "test")
+    model, arrays = in_bytes(found.model)
+    before, after = (-evaluation.evaluate(each, test.images).bound for each in (found.model, model))
+    q = model.encoder(threshold(test.images))
+    by_latent = torch.stack([kl(Gaussian(*(part[:, [i]] for part in q))).mean() for i in range(5)])
+    codes = rounded(q.mean[:POINTS].T.contiguous())
+    arrays |= {
+        "codeUnit": codes.unit,
+        "costs": after.quantile(torch.linspace(0, 1, COSTS)),
+        "codes": codes.whole,
+        "codeLabels": test.labels[:POINTS],
+        "digits": test.images[:DIGITS],
+        "digitLabels": test.labels[:DIGITS],
+    }
+    about = {
+        "dataset": found.dataset,
+        "epochs": found.epochs,
+        "tests": len(test.images),
+        "cost": round(after.mean().item(), 2),
+        "roundingCosts": round((after - before).mean().item(), 3),
+        "axes": by_latent.topk(2).indices.tolist(),
+    }
+    return about, arrays
+
+
+def packed(about: dict[str, object], arrays: dict[str, Tensor]) -> str:
+    """A script that defines `VAELIB_MODEL`: the arrays one after another, deflated, in base64.
+
+    Those of four bytes per number come first, so that each begins where a browser can read it.
+    """
+    order = sorted(arrays, key=lambda name: -arrays[name].element_size())
+    contents = [arrays[name].detach().contiguous().numpy().tobytes() for name in order]
+    described = [
+        [name, str(arrays[name].dtype).removeprefix("torch."), list(arrays[name].shape)]
+        for name in order
+    ]
+    text = base64.b64encode(zlib.compress(b"".join(contents), 9)).decode()
+    model = about | {"arrays": described, "deflated": text}
+    return f"globalThis.VAELIB_MODEL = {json.dumps(model)};\n"
+
+
+def script() -> str:
+    """The pages' script, with the sketch pad and the map of the notebooks' explorers."""
+    return bundle(SOURCE / "playground.js", [SOURCE, EXPLORERS])
+
+
+def styles() -> str:
+    """The pages' style sheet, and those of the sketch pad and the map."""
+    sheets = [EXPLORERS / "sketch.css", EXPLORERS / "pad.css", SOURCE / "playground.css"]
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+
+
+def write(into: Path, *, quick: bool) -> None:
+    """Write the pages' files into a folder; `quick` trains nothing on MNIST."""
+    into.mkdir(parents=True, exist_ok=True)
+    model = packed(*export(source(quick=quick)))
+    files = {"model.js": model, "playground.js": script(), "playground.css": styles()}
+    for name, text in files.items():
+        (into / name).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    write(BUILD, quick=False)
+    for path in sorted(BUILD.glob("*.*s")):
+        print(f"{path.relative_to(HOME)}: {path.stat().st_size / 1000:,.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
