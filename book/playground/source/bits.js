@@ -14,7 +14,7 @@ import {
   strong,
   words,
 } from "./page.js";
-import { encode, evaluate } from "./vae.js";
+import { encode, evaluate, logRatio } from "./vae.js";
 
 const SCALES = [100, 200, 300, 400, 600, 1000]; // bits that the bars can show
 const ORANGE = [200, 80, 0];
@@ -33,7 +33,8 @@ export function bits(place, model) {
     const noise = normals(q.mean.length, state.seed);
     const found = drawnBill(model, image, q, noise, state.bits);
     const all = found.latent + found.pixels - found.back;
-    const bound = evaluate(model, image, q, noise).cost / Math.LN2;
+    const { logLikelihood } = evaluate(model, image, q, noise);
+    const bound = (logRatio(q, noise) - logLikelihood) / Math.LN2;
     probabilities.show(found.probability, "the decoder's probability of ink in each pixel");
     byPixel.show(
       found.byPixel.map((value) => value / 4),

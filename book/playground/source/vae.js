@@ -33,6 +33,12 @@ export function kl({ mean, logStd }) {
   return sum(mean.map(each));
 }
 
+// log q(z|x) − log p(z) in nats at the latent that ε picks. Its mean over ε is the KL.
+export function logRatio(q, noise) {
+  const each = (z, i) => (z ** 2 - noise[i] ** 2) / 2 - q.logStd[i];
+  return sum(reparameterize(q, noise).map(each));
+}
+
 // log p(x|z) of a binary image in nats, from the logits of its pixels.
 export function logLikelihood(image, logits) {
   return sum(logits.map((logit, i) => image[i] * logit - softplus(logit)));
