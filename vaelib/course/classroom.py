@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"""\
 FOLDER has one file for each student, or one folder for each student who hands in several files:
   .json   the file that exercises.progress() writes
-  .txt    the line that exercises.progress() prints; several lines are several students
+  .txt    the line that exercises.progress() prints; if it has several lines, each is one student
   .ipynb  a notebook that was saved with its outputs; they show only the last try
 The name of the file or folder is the student's name.
 
@@ -49,14 +49,14 @@ def run(folder: Path) -> int:
     try:
         students, skipped = read(folder)
     except OSError as error:
-        print(f"FAIL  {folder} is not a folder that can be read: {why(error)}", file=sys.stderr)
+        print(f"FAIL  {folder} cannot be read as a folder: {why(error)}", file=sys.stderr)
         return 1
     for line in skipped:
         print(f"SKIP  {line}", file=sys.stderr)
     if not students:
         print(
-            f"FAIL  {folder} has no record that can be read. Expected one file for each student "
-            f"({', '.join(KINDS)}); see --help",
+            f"FAIL  {folder} has no record that can be read. It should have one file for each "
+            f"student ({', '.join(KINDS)}). See --help",
             file=sys.stderr,
         )
         return 1
@@ -131,7 +131,7 @@ def report(students: Class) -> str:
     for begin in range(0, len(tried), ACROSS):
         parts.append(by_student(students, tried[begin : begin + ACROSS]))
     parts.append(
-        "ok 2: solved at the second try. no 2: tried twice, not solved. "
+        "ok 2: solved on the second try. no 2: tried twice, not solved. "
         f"STUCK: {STUCK} tries or more, not solved."
     )
     if any(one.tries is None for made in students.values() for one in made.values()):

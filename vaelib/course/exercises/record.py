@@ -200,4 +200,4 @@ def _checked(slug: str, made: object) -> Tried:
     texts = isinstance(hints, list) and all(isinstance(hint, str) for hint in hints)
     if known and texts and isinstance(solved, bool):
         return Tried(tries, solved, tuple(hints))
-    raise RecordError(f'"tries", "solved" or "hints" of "{slug}" is missing or of another type')
+    raise RecordError(f'"tries", "solved" or "hints" of "{slug}" is missing or has the wrong type')
