@@ -56,10 +56,10 @@ def test_a_notebook_is_a_page_with_all_its_folds(book, path):
     assert page.count("<summary>Solution</summary>") == exercises >= 4
     assert page.count("<summary>Description</summary>") >= described >= 4
     assert len(re.findall(r"<summary>Answers?</summary>", page)) == len(questions)
-    assert page.count("tag_hide-cell") == checks >= 3
     said = re.findall(r"<summary[^>]*>\s*<p[^>]*>(Check[^<]+)<", page)
-    assert len(said) == checks
-    printed = "".join(str(cell.get("outputs", "")) for cell in cells)
+    assert page.count("tag_hide-cell") == len(said) >= checks >= 3, "an answer has checks, too"
+    solved = nbformat.read(solutions.SOLUTIONS / path.name, as_version=4).cells
+    printed = "".join(str(cell.get("outputs", "")) for cell in solved)
     assert all(line[7:] in printed for line in map(unescape, said) if line != "Checks")
     assert page.count("<details") == page.count("</details>")
     assert "<details><summary>" not in page, "Markdown does not hold in such a fold"
@@ -133,7 +133,7 @@ class TestGlossary:
         document += paragraph
         phrases = terms.OTHERS | {"latent": "latent z", "prior": "prior p(z)", "rate": "rate"}
         terms.replace(paragraph[0], phrases, "page")
-        linked = {node.astext(): node["reftarget"] for node in paragraph[1:4:2]}
+        linked = {node.astext(): node["reftarget"] for node in (paragraph[1], paragraph[3])}
         assert linked == {"latent": "latent z", "priors": "prior p(z)"}
         assert paragraph.astext() == "A latent and its latents have priors, not a learning rate."
         assert phrases == {"learning rate": None, "rate": "rate"}
