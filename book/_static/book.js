@@ -17,6 +17,9 @@ window.addEventListener("load", () => {
   for (const line of document.querySelectorAll("details.hide > summary")) {
     line.removeAttribute("aria-label"); // it would hide the line's own words
   }
+  for (const line of document.querySelectorAll("summary:has(> .toctree-toggle)")) {
+    line.setAttribute("aria-label", "Show or hide the pages below");
+  }
   (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => {
     fit();
     new ResizeObserver(fit).observe(document.querySelector("article") ?? document.body);
