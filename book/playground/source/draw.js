@@ -162,7 +162,8 @@ function bells() {
   const prior = shape("polyline", { class: "pg-bell", points: outline(0, 1).join(" ") });
   const q = shape("polygon", { class: "pg-q" });
   const element = shape("svg", { viewBox: "-4 0 8 2.2", "aria-hidden": "true" }, q, prior);
-  const show = (mean, std) => q.setAttribute("points", outline(mean, std).join(" "));
+  const show = (mean, std) =>
+    q.setAttribute("points", ["-4,2", ...outline(mean, std), "4,2"].join(" "));
   return { element, show };
 }
 
