@@ -85,7 +85,6 @@ NAMES = (
     "conv-one-layer",
     "one-layer",
     "conv-two-level",
-    "three-level",
     "two-level",
     "two-level-longer",
 )

@@ -120,18 +120,6 @@ RECIPES = {
         warm_up=0.1,
         published=TWO_LAYERS,
     ),
-    "three-level": Recipe(
-        "three levels of latents",
-        hidden=128,
-        blocks=3,
-        latent=[10, 20, 40],
-        activation="silu",
-        epochs=72,
-        learning_rate=3e-3,
-        batch_size=200,
-        warm_up=0.1,
-        published=TWO_LAYERS,
-    ),
     "conv-two-level": Recipe(
         "two levels of latents, convolution",
         convolutional=True,
