@@ -364,7 +364,7 @@ class Screen:
                             select.selectedOptions[0].textContent];
                 }),
                 ...[...box.querySelectorAll('.widget-checkbox')].map(choice =>
-                    [choice.textContent.trim(), choice.querySelector('input').checked]),
+                    [choice.textContent.replace(/\\u200b/, '').trim(), choice.querySelector('input').checked]),
                 ...[...box.querySelectorAll('.widget-toggle-button')].map(choice =>
                     [choice.textContent.trim(), choice.classList.contains('mod-active')]),
                 ...[...box.querySelectorAll('.vaelib-pad')].map(pad =>

@@ -505,7 +505,8 @@ def can_be_heard(call: str, sheet: Sheet) -> None:
     names = [part.name for part in controls]
     assert all(names), controls
     assert len(set(names)) == len(names), names
-    assert {*screen.settings} - {"pad"} <= {*names}
+    unheard = {*screen.settings} - {"pad", *names}
+    assert not unheard, ascii((unheard, names))
     assert screen.values_said == screen.values_shown
     pictures = [part.name for part in parts if part.role == "image"]
     assert all(pictures), pictures

@@ -136,7 +136,7 @@ def test_the_extras_only_add_to_what_the_lessons_import(project):
     for name in set(lab) & set(lessons):
         older, newer = (tuple(map(int, b[2:].split("."))) for b in (lessons[name], lab[name]))
         assert older < newer, name
-    assert "vaelib[lab]" in project["optional-dependencies"]["dev"]
+    assert "vaelib[book,lab]" in project["optional-dependencies"]["dev"]
 
 
 WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
@@ -170,6 +170,7 @@ def test_only_what_publishes_may_write():
         if "permissions" in job
     }
     assert may == {
+        ("book", "publish"): {"pages": "write", "id-token": "write"},
         ("ci", "report"): {"issues": "write"},
         ("colab", "notebooks"): {"contents": "write"},
         ("release", "publish"): {"contents": "write", "id-token": "write"},
@@ -200,7 +201,7 @@ def test_workflows_run_make_targets_that_there_are():
     called = {
         target for path in WORKFLOWS for target in re.findall(r"run: make (\w+)", path.read_text())
     }
-    assert called == {"test", "offline", "all", "links", "dist", "workshop", "quick"}
+    assert called == {"test", "offline", "all", "links", "dist", "workshop", "quick", "book"}
     for target in called:
         assert re.search(rf"^{target}: ", makefile, re.MULTILINE)
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import vaelib
+from benchmarks import bands
 from vaelib import (
     binarization,
     decoder,
@@ -35,7 +36,7 @@ from minutes import counts  # noqa: E402
 from solutions import answers, is_answer, questions  # noqa: E402
 
 PATHS = sorted((HOME / "notebooks").glob("*.ipynb"))
-TAGS = {"nbval-ignore-output", "check", "drawing"}
+TAGS = {"nbval-ignore-output", "check", "drawing", "slide"}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -212,11 +213,9 @@ def test_data_are_not_asked_for_by_name_so_that_a_room_without_network_gets_glyp
             assert "nbval-ignore-output" in cell.metadata.get("tags", []), "the notice comes here"
 
 
-def test_bands_are_given_for_mnist_and_for_glyphs(code):
-    for cell in code:
-        for call in re.findall(r"\.expect\(.*", cell.source):
-            assert "mnist=" in call, call
-            assert "glyphs=" in call, call
+def test_bands_are_given_for_mnist_and_for_glyphs(notebook):
+    for what, allowed in bands.expectations(notebook).items():
+        assert {*allowed} == {"mnist", "glyphs"}, what
 
 
 TOLD = re.compile(
