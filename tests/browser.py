@@ -363,8 +363,10 @@ class Screen:
                     return [choice.querySelector('.widget-label').textContent,
                             select.selectedOptions[0].textContent];
                 }),
-                ...[...box.querySelectorAll('.widget-checkbox')].map(choice =>
-                    [choice.textContent.replace(/\\u200b/, '').trim(), choice.querySelector('input').checked]),
+                ...[...box.querySelectorAll('.widget-checkbox')].map(choice => {
+                    const words = choice.textContent.replace(/\\u200b/, '').trim();
+                    return [words, choice.querySelector('input').checked];
+                }),
                 ...[...box.querySelectorAll('.widget-toggle-button')].map(choice =>
                     [choice.textContent.trim(), choice.classList.contains('mod-active')]),
                 ...[...box.querySelectorAll('.vaelib-pad')].map(pad =>
