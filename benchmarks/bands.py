@@ -5,7 +5,8 @@ three seeds, with one thread and with two, by PyTorch's own BLAS and by the one 
 loaded before it (Debian: `apt install libopenblas0-pthread`). Each run is a row of bands.json: what
 every `expect` received (least and greatest, where a loop asks more than once), and which assertions
 failed. The run goes on in either case. A seed of 1 or 2 is added to every seed in the notebook and
-of the demonstration models. A band is wrong if it leaves out one of the values: a test compares.
+of the demonstration models. A band is wrong if it leaves out one of the values, which are named
+after each run.
 """
 
 import argparse
@@ -158,6 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
         notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
         row = {"notebook": name} | rounded(measure(notebook, threads, seed, blas), 4)
         print(json.dumps(row), flush=True)
+        print("outside their bands:", outside(row, expectations(notebook)) or "none", flush=True)
         made = {tuple(row[key] for key in KEY): row for row in [*rows, row]}
         rows = sorted(made.values(), key=lambda row: [row[key] for key in KEY])
         write(RESULTS, {"facts": facts(), "rows": rows})
