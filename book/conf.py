@@ -32,6 +32,9 @@ mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load w
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# Else a name that a module imports gives the links of its source the wrong module, depending on
+# which page is read first.
+viewcode_follow_imported_members = False
 
 html_theme = "sphinx_book_theme"
 html_title = "The variational autoencoder"
