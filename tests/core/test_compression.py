@@ -28,7 +28,8 @@ HOME = Path(__file__).parents[2]
 def trained(digits):
     generator = torch.Generator().manual_seed(0)
     model = vae.dense(hidden=100, latent=10, activation="silu", generator=generator)
-    train(model, digits, protocol="dynamic", epochs=2, generator=generator)
+    # after fewer steps its means may lie beyond the prior's last bin, which is dear
+    train(model, digits, protocol="dynamic", batch_size=50, epochs=2, generator=generator)
     return model
 
 
@@ -111,8 +112,8 @@ class TestLength:
         error = (weights.var(0).mean() / len(images)).sqrt().item() / math.log(2)
         bits = 8 * len(file) / len(images)
         assert error < 0.015 * expected
-        # what is borrowed for the first images, header and head; and bins have a width
-        most = 4 * error + 0.01 * expected + 800 / len(images)
+        # what is borrowed for the first images, header and head
+        most = 4 * error + 800 / len(images)
         assert -4 * error < bits - expected < most
 
     def test_the_bills_add_up_to_the_file(self, codec, images, file):
@@ -123,10 +124,11 @@ class TestLength:
         written = 8 * (len(file) - archive.HEADER.size)
         assert 0 < written - total < 600, "the first latents have nothing to come back to"
 
-    def test_the_first_image_is_dear_and_each_further_one_costs_its_elbo(self, codec, images):
-        lengths = [len(compress(codec, images[:count])) for count in (1, 2, 60)]
-        assert lengths[1] - lengths[0] < lengths[0] - archive.HEADER.size
-        assert lengths[2] < 60 * (lengths[1] - lengths[0]) * 1.5
+    def test_images_in_one_file_get_bits_back_that_each_alone_does_not(self, codec, images):
+        alone = sum(len(compress(codec, images[at : at + 1])) for at in range(10))
+        together = len(compress(codec, images[:10]))
+        headers = 9 * archive.HEADER.size
+        assert together < alone - headers - 9 * 3, "three bytes or more come back at each but one"
 
 
 class TestRoundTrip:
