@@ -9,8 +9,9 @@ from torch import Generator, Tensor, nn
 
 from vaelib.binarization import check_alike
 from vaelib.initialization import glorot_uniform
+from vaelib.quick import Tanh
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+ACTIVATIONS = {"tanh": Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
 
 class Gaussian(NamedTuple):

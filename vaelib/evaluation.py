@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from vaelib.adam import Adam
 from vaelib.binarization import LEAST_INK, Protocol, dynamic, protocol_named, threshold
 from vaelib.data.rows import Images, check_ink, rows_of
 from vaelib.decoder import Bernoulli
@@ -190,17 +191,15 @@ def fit_posterior(
     _some_likelihood(model).check(image := in_float32(image).clone())
     mean, log_std = (in_float32(value.detach()).clone().requires_grad_() for value in start)
     generator = generator_on(mean.device, generator)
-    optimizer = torch.optim.Adam([mean, log_std], lr=learning_rate)
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-2, total_iters=steps)
+    optimizer = Adam([mean, log_std])
     with measuring(model):
         guided = Guided(model, Gaussian(mean, log_std), image)
-        for _ in range(steps):
+        for step in range(steps):
             shape = samples, len(image), model.latent
             terms = guided.terms(image, standard_normal(*shape, like=mean, generator=generator))
             loss = (terms.kl - terms.log_likelihood.mean(0)).sum()
             mean.grad, log_std.grad = torch.autograd.grad(loss, (mean, log_std))
-            optimizer.step()
-            decay.step()
+            optimizer.step(learning_rate * (1 - 0.99 * step / steps))
     return Gaussian(mean.detach(), log_std.detach())
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelib.hierarchy import Bounded
+from vaelib.quick import Tanh
 from vaelib.vae import LatentModel
 
 GRID = 2.0**12  # steps per unit, of what layers receive and give
@@ -22,7 +23,7 @@ WEIGHT_GRID = 2.0**14
 LIMIT = 2.0**8  # of what layers receive and give
 LARGEST_SUM = 2.0**53 / (GRID * WEIGHT_GRID)
 REACH = 16  # beyond, a table gives the non-linearity's limits
-WEIGHTED, TABLED = (nn.Linear, nn.Conv2d), (nn.Tanh, nn.SiLU, Bounded)
+WEIGHTED, TABLED = (nn.Linear, nn.Conv2d), (nn.Tanh, Tanh, nn.SiLU, Bounded)
 MOVING = (nn.Flatten, nn.Unflatten, nn.MaxPool2d, nn.Upsample, nn.ReLU, nn.Identity, nn.Dropout)
 MOVING += (nn.PixelShuffle, nn.PixelUnshuffle)
 

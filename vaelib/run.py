@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
-from torch.optim import Optimizer
 
 from vaelib import checkpoint
+from vaelib.adam import Adam
 from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.elbo import ElboTerms
 from vaelib.vae import LatentModel
@@ -42,7 +42,7 @@ class Run:
     """
 
     model: LatentModel
-    optimizer: Optimizer
+    optimizer: Adam
     generator: Generator
     settings: dict[str, object]
     device: torch.device
@@ -130,7 +130,7 @@ class Run:
         """What a checkpoint has besides the model."""
         averages = {
             f"adam.{number}.{name}": value
-            for number, entry in self.optimizer.state_dict()["state"].items()
+            for number, entry in self.optimizer.averages.items()
             for name, value in entry.items()
         }
         tensors = averages | {
@@ -148,8 +148,7 @@ class Run:
         for name in tensors.keys() - STATE:
             _, number, average = name.split(".")
             averages.setdefault(int(number), {})[average] = tensors[name]
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": averages, "param_groups": groups})
+        self.optimizer.restore(averages)
 
 
 def read_state(path: str | Path) -> Checkpoint:

@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
+from vaelib.adam import Adam
 from vaelib.binarization import dynamic
 from vaelib.decoder import Bernoulli
 from vaelib.encoder import check_images, check_rows
 from vaelib.initialization import glorot_uniform
+from vaelib.schedule import Progress, ToZero
 from vaelib.vae import LatentModel
 
 AT_ONCE = 2_000_000  # distances held in memory: 16 MB, which stay in a cache
@@ -97,17 +99,16 @@ def train_judge(
         raise ValueError(f"expected {len(images)} labels, one per image, got {len(labels)}")
     labels = labels.long()
     judge = Judge(classes=int(labels.max()) + 1, generator=generator)
-    optimizer = torch.optim.Adam(judge.parameters(), learning_rate, fused=True)
+    optimizer, rate = Adam(judge.parameters()), ToZero(learning_rate)
     steps = epochs * math.ceil(len(images) / batch_size)
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
+    progress = (Progress(step, steps) for step in range(steps))
     for _ in range(epochs):
         for chosen in torch.randperm(len(images), generator=generator).split(batch_size):
             image = dynamic(images[chosen], generator)
             loss = F.cross_entropy(judge(image), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
-            decay.step()
+            optimizer.step(rate(next(progress)))
     return judge
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from vaelib import checkpoint
+from vaelib.adam import Adam
 from vaelib.binarization import Protocol, protocol_named
 from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.data.files import digest
@@ -106,8 +107,7 @@ def train(
     state = _state_to_resume(model, resume, save_to)
     images, generator = images.to(like.device), generator_on(like.device, generator)
     samples = [objective.samples] if hasattr(objective, "samples") else []
-    fused = like.device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
-    optimizer = torch.optim.Adam(model.parameters(), value_at(learning_rate, start), fused=fused)
+    optimizer = Adam(model.parameters())
     draw = dict(like=like, generator=generator)
     run = Run(model, optimizer, generator, settings, like.device)
     if state:
@@ -127,9 +127,8 @@ def train(
                 optimizer.zero_grad()
                 loss.backward()
                 guard.shorten()
-                optimizer.param_groups[0]["lr"] = value_at(learning_rate, now)
                 terms = _exact(terms, at(objective, now), model, image, noise)
-                optimizer.step()
+                optimizer.step(value_at(learning_rate, now))
                 terms = run.count(terms)
                 if not len(run.order):
                     guard.check_epoch()

@@ -118,9 +118,11 @@ class LatentModel(nn.Module):
             latent = reparameterize(q, part)
             levels.append(Level(q, prior, latent))
             above = self.descend(above, latent.flatten(0, -2))
-        rows, likelihood = image.expand(*samples, -1).flatten(0, -2), self.likelihood(above)
-        quick = type(likelihood) is Bernoulli and len(samples) > 1 and not torch.is_grad_enabled()
-        log_likelihood = (likelihood.quick_log_prob if quick else likelihood.log_prob)(rows)
+        likelihood = self.likelihood(above)
+        if type(likelihood) is Bernoulli:
+            return levels, Bernoulli(likelihood.logits.unflatten(0, samples)).log_prob(image)
+        rows = image.expand(*samples, -1).flatten(0, -2)
+        log_likelihood = likelihood.log_prob(rows)
         check_alike("rows and values of log_prob", rows[:, 0], log_likelihood)
         return levels, log_likelihood.unflatten(0, samples)
 

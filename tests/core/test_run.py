@@ -15,6 +15,7 @@ import torch
 from watching import each_epoch, each_step
 
 from vaelib import checkpoint, vae
+from vaelib.adam import Adam
 from vaelib.course import output, plotting
 from vaelib.course.blog_post import Penalised
 from vaelib.elbo import ElboTerms, elbo
@@ -433,14 +434,13 @@ class TestTwice:
             train(model, pixels)
 
     def test_nor_one_that_was_left_in_the_middle_of_a_step(self, pixels, monkeypatch):
-        def step(self, closure=None):
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    parameter.data.add_(1.0)
+        def step(self, learning_rate):
+            for parameter in self.values:
+                parameter.data.add_(1.0)
             raise KeyboardInterrupt
 
         model, generator = small()
-        monkeypatch.setattr(torch.optim.Adam, "step", step)
+        monkeypatch.setattr(Adam, "step", step)
         with pytest.raises(KeyboardInterrupt):
             train(model, pixels, generator=generator)
         with pytest.raises(ValueError, match="has been trained for 1 steps"):
@@ -462,7 +462,7 @@ class TestTwice:
             with pytest.raises(torch.OutOfMemoryError):
                 train(model, pixels, generator=generator, **fails)
         with monkeypatch.context() as context:
-            context.setattr(torch.optim.Adam, "_init_group", out_of_memory)  # makes its averages
+            context.setattr(Adam, "_start", out_of_memory)  # makes its averages
             with pytest.raises(torch.OutOfMemoryError):
                 train(model, pixels, generator=generator)
         assert torch.equal(weights(model), before)

@@ -1,0 +1,59 @@
+"""The same values and gradients as PyTorch's functions, to rounding, in a fraction of the time.
+
+Both use that the logistic function σ is by far the fastest of its kind in PyTorch.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+
+class Tanh(nn.Tanh):
+    """tanh a = 2 σ(2a) − 1, for float32; else PyTorch's. The error is at most 2⁻²²."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        quick = values.dtype == torch.float32 and values.device.type == "cpu"
+        return _Tanh.apply(values) if quick else torch.tanh(values)
+
+
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(context: FunctionCtx, values: Tensor) -> Tensor:
+        result = (values + values).sigmoid_().mul_(2).sub_(1)
+        context.save_for_backward(result)
+        return result
+
+    @staticmethod
+    def backward(context: FunctionCtx, gradient: Tensor) -> Tensor:
+        (result,) = context.saved_tensors
+        return torch.ops.aten.tanh_backward(gradient, result)
+
+
+class BernoulliLogProb(torch.autograd.Function):
+    """log p of binary images given logits, in nats, as `vaelib.decoder.log_likelihood`.
+
+    log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
+    lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken. The gradient is
+    x − σ(l). Images are broadcast over leading dimensions of the logits.
+    """
+
+    @staticmethod
+    def forward(context: FunctionCtx, image: Tensor, logits: Tensor) -> Tensor:
+        context.save_for_backward(image, logits)
+        linear = torch.linalg.vecdot(logits, image - 0.5)
+        sizes = logits.abs()
+        size = sizes.sum(-1)
+        together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
+        products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
+        return linear - 0.5 * size + products.log().sum(-1)
+
+    @staticmethod
+    def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (image, logits), along = context.saved_tensors, gradient.unsqueeze(-1)
+        of_image, of_logits = context.needs_input_grad
+        return (
+            (along * logits).sum_to_size(image.shape) if of_image else None,
+            along * (image - logits.sigmoid()) if of_logits else None,
+        )
