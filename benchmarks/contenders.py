@@ -1,8 +1,10 @@
-"""What `vaelib.training.train` is raced against: the least that it could cost, and the usual."""
+"""What `vaelib.training.train` is raced against: the least it could cost, the usual, compilers."""
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -105,10 +107,10 @@ class TutorialVAE(nn.Module):
         self.widen = nn.Linear(setting.latent, setting.hidden)
         self.logits = nn.Linear(setting.hidden, 784)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         hidden = self.activation(self.hidden(image))
         mean, log_var = self.mean(hidden), self.log_var(hidden)
-        code = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        code = mean + torch.exp(0.5 * log_var) * noise
         return self.logits(self.activation(self.widen(code))), mean, log_var
 
 
@@ -127,7 +129,7 @@ def usual(setting: Setting, folder: str) -> Callable[[], None]:
         total = 0.0
         for grey, _ in loader:
             image = (grey.view(-1, 784) > 0.5).float()
-            logits, mean, log_var = model(image)
+            logits, mean, log_var = model(image, torch.randn(len(image), setting.latent))
             unlikely = F.binary_cross_entropy_with_logits(logits, image, reduction="sum")
             kl = -0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
             loss = (unlikely + kl) / len(image)
@@ -135,6 +137,93 @@ def usual(setting: Setting, folder: str) -> Callable[[], None]:
             loss.backward()
             optimizer.step()
             total += loss.item() * len(image)
+
+    return epoch
+
+
+def compiled(setting: Setting, images: Tensor) -> Callable[[], None]:
+    """An epoch of a PyTorch script whose loss is compiled; images stay in memory as bytes."""
+    model = TutorialVAE(setting)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    @torch.compile
+    def loss_of(image: Tensor, noise: Tensor) -> Tensor:
+        logits, mean, log_var = model(image, noise)
+        unlikely = F.binary_cross_entropy_with_logits(logits, image, reduction="sum")
+        kl = -0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
+        return (unlikely + kl) / len(image)
+
+    def epoch() -> None:
+        total = torch.zeros(())
+        for chosen in torch.randperm(len(images)).split(setting.batch_size):
+            image = (images[chosen] > 127).float()
+            loss = loss_of(image, torch.randn(len(image), setting.latent))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        total.item()
+
+    return epoch
+
+
+def by_jax(setting: Setting, images: Tensor) -> Callable[[], None]:
+    """An epoch by JAX as its users write it: one compiled `lax.scan` of the steps, optax's Adam.
+
+    Images stay in memory as bytes. An epoch must be a whole number of batches.
+    """
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    latent, hidden, rows = setting.latent, setting.hidden, jnp.asarray(images.numpy())
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[setting.activation]
+    sizes = dict(
+        hidden=(784, hidden),
+        mean=(hidden, latent),
+        log_std=(hidden, latent),
+        widen=(latent, hidden),
+        logits=(hidden, 784),
+    )
+    glorot, keys = jax.nn.initializers.glorot_uniform(), jax.random.split(jax.random.key(0), 6)
+    weights = {
+        name: (glorot(key, size), jnp.zeros(size[1]))
+        for key, (name, size) in zip(keys, sizes.items(), strict=False)
+    }
+    optimizer = optax.adam(1e-3)
+
+    def loss_of(weights: dict, key: jax.Array, image: jax.Array) -> jax.Array:
+        def layer(name: str, values: jax.Array) -> jax.Array:
+            return values @ weights[name][0] + weights[name][1]
+
+        seen = activation(layer("hidden", image))
+        mean, log_std = layer("mean", seen), layer("log_std", seen)
+        code = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        logits = layer("logits", activation(layer("widen", code)))
+        unlikely = optax.sigmoid_binary_cross_entropy(logits, image).sum(-1)
+        kl = 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1 - 2 * log_std).sum(-1)
+        return (unlikely + kl).mean()
+
+    def step(state: tuple, given: tuple) -> tuple:
+        (weights, averages), (chosen, key) = state, given
+        image = (rows[chosen] > 127).astype(jnp.float32)
+        loss, gradient = jax.value_and_grad(loss_of)(weights, key, image)
+        updates, averages = optimizer.update(gradient, averages)
+        return (optax.apply_updates(weights, updates), averages), loss
+
+    @partial(jax.jit, donate_argnums=0)
+    def steps(state: tuple, key: jax.Array) -> tuple:
+        order, noise = jax.random.split(key)
+        chosen = jax.random.permutation(order, len(rows)).reshape(-1, setting.batch_size)
+        state, losses = jax.lax.scan(step, state, (chosen, jax.random.split(noise, len(chosen))))
+        return state, losses.mean()
+
+    run = SimpleNamespace(state=(weights, optimizer.init(weights)), key=keys[-1])
+
+    def epoch() -> None:
+        run.key, key = jax.random.split(run.key)
+        run.state, loss = steps(run.state, key)
+        loss.block_until_ready()
 
     return epoch
 
