@@ -72,6 +72,7 @@ def estimate(
     protocol: str | Protocol,
     samples: int = 100,
     generator: Generator | None = None,
+    watch: Callable[[int], object] = lambda images: None,
 ) -> Estimate:
     """ELBO and estimate of log p(x) of each image, from the same `samples` latents each.
 
@@ -80,7 +81,8 @@ def estimate(
     (Burda, Grosse & Salakhutdinov 2016, theorem 1). Computed where the model is, in memory that
     hardly depends on `samples`. Without a `generator` all noise is that of seed 0. All pixels are
     drawn before any latent, so one seed gives the same binary images to every model and number of
-    samples. Raises ValueError for fewer than one sample, and what `checked_rows` raises.
+    samples. `watch` gets the number of images of each piece that is done, such as `update` of a
+    progress bar: `with tqdm(total=len(images)) as bar: estimate(…, watch=bar.update)`. Raises ValueError for fewer than one sample, and what `checked_rows` raises.
     """
     samples, bounds, evidences = _count(samples, "sample"), [], []
     with _binary(model, images, protocol, generator) as (rows, binarize, generator):
@@ -89,6 +91,7 @@ def estimate(
             weights = draw_log_weights(model, image, samples=samples, generator=generator)
             bounds.append(weights.mean(0))
             evidences.append(log_mean_exp(weights))
+            watch(len(image))
     name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "own")
     return Estimate(name, samples, torch.cat(bounds), torch.cat(evidences))
 

@@ -13,6 +13,7 @@ import sys
 import torch
 from jaxtyping import UInt8
 from torch import Generator, Tensor
+from torch.hub import tqdm
 
 from vaelib import checkpoint, data, evaluation
 from vaelib.binarization import freeze, threshold
@@ -50,7 +51,9 @@ def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLE
     `error` is the standard error over images: how far another test set of this size would lie.
     """
     model = checkpoint.load(path)
-    found = evaluation.estimate(model, images, protocol="static", samples=samples)
+    with tqdm(total=len(images), unit="image") as bar:  # takes minutes
+        given = dict(protocol="static", samples=samples, watch=bar.update)
+        found = evaluation.estimate(model, images, **given)
     levels = evaluation.level_rates(model, images, protocol="static")
     active = active_units_of(model, images)
     return {

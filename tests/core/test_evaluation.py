@@ -192,6 +192,12 @@ def test_images_in_pieces_keep_their_order(trained, digits, monkeypatch):
     assert found.std() > 2
 
 
+def test_a_progress_bar_ends_at_the_number_of_images(digits):
+    done = []
+    estimate(small(), digits[:250], protocol="threshold", samples=2, watch=done.append)
+    assert done == [100, 100, 50]
+
+
 def test_seeds_and_protocols(pixels):
     model = small()
     settings = {"samples": 3, "protocol": "dynamic"}
