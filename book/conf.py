@@ -32,6 +32,7 @@ mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load w
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_use_type_comments = False  # ours are annotations; looking for comments takes seconds
 # Else a name that a module imports gives the links of its source the wrong module, depending on
 # which page is read first.
 viewcode_follow_imported_members = False
@@ -46,6 +47,7 @@ html_show_copyright = False
 html_theme_options = {
     "home_page_in_toc": True,
     "show_toc_level": 2,
+    "max_navbar_depth": 2,
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # the search is at the top of the contents, once
     "search_bar_text": "Search this book",

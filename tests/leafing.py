@@ -115,6 +115,13 @@ class Leaf:
         self.page.evaluate("window.MathJax?.startup?.promise")
         self.page.evaluate("document.fonts.ready")
 
+    def look(self, width: int, scheme: str, height: int = 800) -> None:
+        """Look at the page in a window of another width, and in "light" or "dark" colours."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": height})
+        frame = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+        self.page.evaluate(frame)
+
     def outside(self, base: str) -> list[str]:
         """What was asked for that does not lie below an address."""
         return [url for url in self.asked if not url.startswith((base, "data:", "blob:"))]
