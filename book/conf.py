@@ -30,6 +30,7 @@ myst_heading_anchors = 4
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load what is not here
 
+add_module_names = False  # the title of the page is the module
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_use_type_comments = False  # ours are annotations; looking for comments takes seconds
@@ -42,6 +43,7 @@ html_title = "The variational autoencoder"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
+html_use_index = html_domain_indices = False  # no page leads there; the search finds functions
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {

@@ -136,19 +136,25 @@ class Leaf:
 
     @property
     def overflow(self) -> list[str]:
-        """What reaches beyond the right edge of the window, and cannot be scrolled in a box."""
+        """What reaches beyond the right edge of the window, and cannot be scrolled in a box.
+
+        A box that hides what does not fit is none that scrolls.
+        """
         return self.page.evaluate(
             """() => {
                 const width = document.documentElement.clientWidth;
-                if (document.documentElement.scrollWidth <= width) return [];
+                const article = document.querySelector("article") ?? document.body;
                 const boxed = element => {
-                    for (let box = element.parentElement; box; box = box.parentElement)
-                        if (getComputedStyle(box).overflowX !== "visible") return true;
+                    for (let box = element.parentElement; box && box !== article;
+                         box = box.parentElement)
+                        if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return true;
                 };
-                return [...document.querySelectorAll("main *")]
+                const beyond = [...article.querySelectorAll("*:not(mjx-assistive-mml *)")]
                     .filter(element => element.getBoundingClientRect().right > width + 1)
                     .filter(element => !boxed(element))
                     .map(element => element.outerHTML.slice(0, 120));
+                const whole = document.documentElement.scrollWidth;
+                return whole > width ? [`the page is ${whole} pixels wide`, ...beyond] : beyond;
             }"""
         )
 
