@@ -30,8 +30,10 @@ myst_heading_anchors = 4
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load what is not here
 
+add_module_names = False  # the title of the page is the module
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_use_type_comments = False  # ours are annotations; looking for comments takes seconds
 # Else a name that a module imports gives the links of its source the wrong module, depending on
 # which page is read first.
 viewcode_follow_imported_members = False
@@ -41,11 +43,13 @@ html_title = "The variational autoencoder"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
+html_use_index = html_domain_indices = False  # no page leads there; the search finds functions
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {
     "home_page_in_toc": True,
     "show_toc_level": 2,
+    "max_navbar_depth": 2,
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # the search is at the top of the contents, once
     "search_bar_text": "Search this book",

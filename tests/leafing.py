@@ -115,6 +115,13 @@ class Leaf:
         self.page.evaluate("window.MathJax?.startup?.promise")
         self.page.evaluate("document.fonts.ready")
 
+    def look(self, width: int, scheme: str, height: int = 800) -> None:
+        """Look at the page in a window of another width, and in "light" or "dark" colours."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": height})
+        frame = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+        self.page.evaluate(frame)
+
     def outside(self, base: str) -> list[str]:
         """What was asked for that does not lie below an address."""
         return [url for url in self.asked if not url.startswith((base, "data:", "blob:"))]
@@ -129,19 +136,25 @@ class Leaf:
 
     @property
     def overflow(self) -> list[str]:
-        """What reaches beyond the right edge of the window, and cannot be scrolled in a box."""
+        """What reaches beyond the right edge of the window, and cannot be scrolled in a box.
+
+        A box that hides what does not fit is none that scrolls.
+        """
         return self.page.evaluate(
             """() => {
                 const width = document.documentElement.clientWidth;
-                if (document.documentElement.scrollWidth <= width) return [];
+                const article = document.querySelector("article") ?? document.body;
                 const boxed = element => {
-                    for (let box = element.parentElement; box; box = box.parentElement)
-                        if (getComputedStyle(box).overflowX !== "visible") return true;
+                    for (let box = element.parentElement; box && box !== article;
+                         box = box.parentElement)
+                        if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return true;
                 };
-                return [...document.querySelectorAll("main *")]
+                const beyond = [...article.querySelectorAll("*:not(mjx-assistive-mml, mjx-assistive-mml *)")]
                     .filter(element => element.getBoundingClientRect().right > width + 1)
                     .filter(element => !boxed(element))
                     .map(element => element.outerHTML.slice(0, 120));
+                const whole = document.documentElement.scrollWidth;
+                return whole > width ? [`the page is ${whole} pixels wide`, ...beyond] : beyond;
             }"""
         )
 
@@ -154,7 +167,8 @@ class Leaf:
         """Serious and critical faults of accessibility, each with the first place that has it."""
         from axe_playwright_python.sync_playwright import Axe
 
-        found = Axe().run(self.page).response["violations"]
+        options = {"resultTypes": ["violations"], "preload": False}  # it would ask for all styles
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{fault['id']}: {fault['nodes'][0]['html'][:200]} ({len(fault['nodes'])} times)"
             for fault in found

@@ -204,7 +204,7 @@ def last(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    return re.split(r"(?<=[.?!:])\s+(?=[A-ZΑ-Ω“(*])", " ".join(text.split()))
+    return re.split(r"(?<=[.?!:])(?<!et al\.)\s+(?=[A-ZΑ-Ω“(*])", " ".join(text.split()))
 
 
 def notes(markdown: str) -> str:

@@ -80,6 +80,25 @@ def test_a_page_fits_a_phone_and_is_accessible(book, chromium, name):
         assert leaf.axe() == []
 
 
+@pytest.mark.parametrize(
+    ("broken", "outside", "overflow"),
+    [
+        ("<div style='width: 2000px'>x</div>", [], ["the page is", "<div style="]),
+        ("<p style='overflow: hidden'><b style='padding: 999px'>x</b></p>", [], ["<b style="]),
+        ("<p style='overflow: auto'><b style='padding: 999px'>x</b></p>", [], []),
+        ("<img alt='' src='http://127.0.0.1:9/x.png'>", ["http://127.0.0.1:9/x.png"], []),
+    ],
+    ids=["wide", "cut off", "scrolls", "from elsewhere"],
+)
+def test_a_broken_page_would_be_found(tmp_path, chromium, broken, outside, overflow):
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><body><article>{broken}</article>", encoding="utf-8")
+    with chromium.new_context(viewport={"width": 360, "height": 740}) as context:
+        leaf = Leaf(context, page.as_uri())
+        assert [found[:8] for found in leaf.overflow] == [text[:8] for text in overflow]
+        assert leaf.outside(f"{tmp_path.as_uri()}/") == leaf.faults == outside
+
+
 def test_a_wide_formula_scrolls_in_its_box_by_keyboard(book, chromium):
     with chromium.new_context(viewport={"width": 360, "height": 740}) as context:
         leaf = Leaf(context, (book / "notebooks" / "04_elbo.html").as_uri())
