@@ -20,8 +20,7 @@ from vaelib import checkpoint, data, evaluation, training, vae
 from vaelib.binarization import threshold
 from vaelib.course import demonstration
 from vaelib.data import loading
-from vaelib.elbo import kl
-from vaelib.encoder import Gaussian
+from vaelib.elbo import kl_per_dimension
 from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parent.parent
@@ -111,7 +110,7 @@ def export(found: Source) -> tuple[dict[str, object], dict[str, Tensor]]:
     model, arrays = in_bytes(found.model)
     before, after = (-evaluation.evaluate(each, test.images).bound for each in (found.model, model))
     q = model.encoder(threshold(test.images))
-    by_latent = torch.stack([kl(Gaussian(*(part[:, [i]] for part in q))).mean() for i in range(5)])
+    by_latent = kl_per_dimension(q).mean(0)
     codes = rounded(q.mean[:POINTS].T.contiguous())
     arrays |= {
         "codeUnit": codes.unit,

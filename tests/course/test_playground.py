@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ from vaelib.compression import Codec
 from vaelib.course import demonstration
 from vaelib.course.explorers import gap
 from vaelib.course.handwriting import as_mnist
-from vaelib.elbo import elbo
+from vaelib.elbo import elbo, kl_per_dimension
 from vaelib.evaluation import evaluate
 
 HOME = Path(__file__).parents[2]
@@ -172,6 +173,10 @@ def test_rounding_costs_less_than_a_tenth_of_a_nat_and_the_page_has_the_right_av
     assert about["cost"] == pytest.approx(after.item(), abs=0.006)
     assert about["roundingCosts"] == pytest.approx((after - before).item(), abs=1e-3)
     assert abs(about["roundingCosts"]) < 0.1
+    assert about["tests"] == len(test_set.images)
+    with torch.no_grad():
+        spent = kl_per_dimension(rounded.encoder(threshold(test_set.images))).sum(0)
+    assert about["axes"] == spent.sort(descending=True).indices[:2].tolist()
 
 
 def test_the_binary_is_at_most_a_megabyte(folder):
@@ -184,8 +189,10 @@ def test_the_share_of_easier_digits_is_a_count(visit, rounded, test_set):
     shares = visit("draw").maths(
         "return argument.map(cost => maths.shareEasier(model.costs, cost))", asked
     )
-    for cost, share in zip(asked, shares, strict=True):
-        assert share == pytest.approx((costs < cost).double().mean().item(), abs=2e-3)
+    counted = torch.stack([(costs < cost).double().mean() for cost in asked])
+    errors = torch.tensor(shares, dtype=torch.float64) - counted
+    assert errors.abs().max() < 1e-3
+    assert errors[:20].mean().abs() < 3e-4
     assert shares[-2:] == [0, 1]
 
 
@@ -207,9 +214,11 @@ def test_a_drawing_is_placed_as_pythons_places_it(visit, test_set):
     dot = np.zeros((140, 140), np.uint8)
     dot[3, 130] = 255
     bar = np.zeros((140, 140), np.uint8)
-    bar[20:120, 60:80] = 255
+    bar[20:120, 60:90] = 255  # its centre lies in the middle between two pixels
+    seven = np.zeros((140, 140), np.uint8)
+    seven[20:30, 20:100] = seven[20:130, 96:100] = 255  # its centre is so high that room ends below
     large = [image.view(28, 28).numpy().repeat(5, 0).repeat(5, 1) for image in test_set.images[:10]]
-    drawings = [*map(strokes, range(40)), dot, bar, *large]
+    drawings = [*map(strokes, range(40)), dot, bar, seven, seven.T.copy(), *large]
     found = visit("draw").maths(
         """const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
         return argument.map(text => Array.from(maths.asMnist(bytes(text), 140)));""",
@@ -220,8 +229,11 @@ def test_a_drawing_is_placed_as_pythons_places_it(visit, test_set):
         assert image == expected.tolist()
 
 
-def test_an_empty_box_has_no_image(visit):
-    assert visit("draw").maths("return maths.asMnist(new Uint8Array(140 * 140), 140)") is None
+def test_an_empty_box_has_no_image_and_ink_begins_at_half(visit):
+    page = visit("draw")
+    assert page.maths("return maths.asMnist(new Uint8Array(140 * 140), 140)") is None
+    drawn = page.maths("return Array.from(maths.threshold(argument))", list(range(256)))
+    assert drawn == [0] * 128 + [1] * 128
 
 
 def test_the_normal_distribution_is_torchs(visit):
@@ -231,8 +243,9 @@ def test_the_normal_distribution_is_torchs(visit):
         "return [argument[0].map(maths.cdf), argument[1].map(maths.quantile)]",
         [z.tolist(), p.tolist()],
     )
-    assert torch.allclose(torch.tensor(cdf).double(), Normal(0, 1).cdf(z), atol=1e-7)
-    assert torch.allclose(torch.tensor(quantile).double(), Normal(0, 1).icdf(p), atol=1e-6)
+    normal = Normal(torch.tensor(0.0, dtype=torch.float64), 1.0)
+    assert torch.allclose(torch.tensor(cdf, dtype=torch.float64), normal.cdf(z), atol=1e-14)
+    assert torch.allclose(torch.tensor(quantile, dtype=torch.float64), normal.icdf(p), atol=1e-12)
 
 
 def test_noise_is_standard_normal_and_its_seed_decides_it(visit):
@@ -275,13 +288,15 @@ def test_a_bill_adds_up_masses_of_bins(visit, rounded, digits, bits):
         q = rounded.encoder(image)
     prior, count = Normal(0.0, 1.0), 2**bits
     bins = (prior.cdf(q.mean[0].double()) * count).floor()
+    page = visit("bits")
+    assert page.maths(f"return maths.binsOf(argument, {bits})", q.mean[0].tolist()) == bins.tolist()
     centre = prior.icdf((bins + 0.5) / count)
     ends = [prior.icdf(((bins + i) / count).clamp(1e-300, 1)) for i in (0, 1)]
     guess = Normal(q.mean[0].double(), q.log_std[0].double().exp())
     mass = guess.cdf(ends[1]) - torch.where(bins > 0, guess.cdf(ends[0]), 0)
     with torch.no_grad():
         pixels = -rounded.decode(centre[None].float()).log_prob(image).item() / math.log(2)
-    latent, paid, back = visit("bits").maths(
+    latent, paid, back = page.maths(
         f"""const found = maths.bill(
             model, argument[0], maths.encode(model, argument[0]), argument[1], {bits});
         return [found.latent, found.pixels, found.back];""",
@@ -461,17 +476,39 @@ def test_every_picture_is_described(visit, name):
     assert bare == 0
 
 
+def number_in(text):
+    return float(text.replace("−", "-"))
+
+
 def nats_on(page):
-    return [float(text.replace("−", "-")) for text in page.texts(".pg-numbers dd")]
+    return [number_in(text) for text in page.texts(".pg-numbers dd")]
+
+
+def words_on(page):
+    return page.texts(".pg-words")[0]
+
+
+def pixels_in(canvas):
+    """The red, green, blue and opacity of each pixel of a picture."""
+    data = canvas.evaluate(
+        "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 28, 28).data)"
+    )
+    return torch.tensor(data).view(784, 4)
 
 
 def pixels_of(page, number):
-    """The pixels of a picture on the page."""
-    return (
-        page.page.locator(".pg-picture canvas")
-        .nth(number)
-        .evaluate("canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 28, 28).data)")
-    )
+    """The pixels of a picture on the page, by its number."""
+    return pixels_in(page.page.locator(".pg-picture canvas").nth(number))
+
+
+def greys(logits):
+    """The grey values of pictures of pixel probabilities."""
+    return 255 * (1 - logits.sigmoid())
+
+
+def off(canvas, expected):
+    """By how much a picture's grey differs at most."""
+    return (pixels_in(canvas)[:, 0] - expected).abs().max()
 
 
 @pytest.fixture
@@ -489,14 +526,36 @@ def fresh(chromium, folder):
         each.context.close()
 
 
-def test_a_test_digit_is_evaluated_as_in_pytorch(fresh, rounded, test_set):
-    """The page begins with the first test digit, and ε of seed 1."""
+def test_test_digits_are_evaluated_and_ranked_as_in_pytorch(fresh, exported, rounded, test_set):
+    """The page begins with the first test digit, and ε of seed 1; a button brings the next."""
     page = fresh("draw")
-    noise = torch.tensor([page.maths("return Array.from(maths.normals(5, 1))")])
+    noise = torch.tensor([page.maths("return Array.from(maths.normals(5, 1))")] * 2)
+    images, costs = threshold(test_set.images[:2]), exported[2]["costs"]
     with torch.no_grad():
-        terms = elbo(rounded, threshold(test_set.images[:1]), noise)
-    expected = terms.log_likelihood.item(), terms.kl.item(), -terms.bound.item()
-    assert nats_on(page) == pytest.approx(expected, abs=0.06)
+        terms, q = elbo(rounded, images, noise), rounded.encoder(images)
+        rebuilt = greys(rounded.decoder(q.mean + q.log_std.exp() * noise))
+    low, high = costs[0], 1.3 * costs[int(0.999 * len(costs))]
+    sliders = page.page.locator(".pg-slider input")
+    for i, cost in enumerate(-terms.bound):
+        if i:
+            page.page.get_by_role("button", name="Use a test digit").click()
+        assert (pixels_of(page, 0)[:, 0] == 255 * (1 - images[i])).all()
+        assert off(page.page.locator(".pg-picture canvas").nth(1), rebuilt[i]) < 1.5
+        expected = terms.log_likelihood[i].item(), terms.kl[i].item(), cost.item()
+        assert nats_on(page) == pytest.approx(expected, abs=0.06)
+        assert page.texts(".pg-numbers dd")[0].startswith("−")
+        ranked = re.search(r"harder than (\d+) % of the ([\d,]+) test digits", words_on(page))
+        assert int(ranked[1]) == pytest.approx(100 * (costs < cost).double().mean(), abs=1)
+        assert ranked[2] == f"{len(test_set.images):,}"
+        place = 60 * ((cost - low) / (high - low)).item()
+        assert float(page.page.locator(".pg-mark").get_attribute("x1")) == pytest.approx(
+            place, 0.01
+        )
+        assert page.page.locator(".pg-easier").count() == pytest.approx(place, abs=0.6)
+        said = [each.get_attribute("aria-valuetext") for each in sliders.all()]
+        values = torch.stack([q.mean[i], q.log_std[i].exp()], 1).flatten().tolist()
+        assert [number_in(each) for each in said] == pytest.approx(values, abs=0.011)
+        assert said == page.texts(".pg-slider output")
 
 
 def test_a_stroke_by_mouse_and_one_by_keyboard_change_image_q_and_nats(fresh):
@@ -504,6 +563,10 @@ def test_a_stroke_by_mouse_and_one_by_keyboard_change_image_q_and_nats(fresh):
     box = page.page.locator(".vaelib-sketch-box")
     page.page.get_by_role("button", name="Clear").click()
     assert page.texts(".pg-numbers dd") == ["–"] * 3
+    assert words_on(page).startswith("Draw a digit")
+    assert all((pixels_of(page, i) == 255).all() for i in (0, 1))
+    assert not page.page.locator(".pg-mark").is_visible()
+    assert page.page.locator(".pg-easier, .pg-slider input:enabled").count() == 0
     place = box.bounding_box()
     page.page.mouse.move(place["x"] + 140, place["y"] + 50)
     page.page.mouse.down()
@@ -511,29 +574,42 @@ def test_a_stroke_by_mouse_and_one_by_keyboard_change_image_q_and_nats(fresh):
     page.page.mouse.up()
     page.page.wait_for_function("document.querySelector('.pg-numbers dd').textContent !== '–'")
     drawn, nats = pixels_of(page, 0), nats_on(page)
-    assert sum(value == 0 for value in drawn[::4]) > 20
+    assert (drawn[:, 0] == 0).sum() > 20
     box.focus()
     for key in ("ArrowRight", "ArrowRight", " ", *["ArrowRight"] * 6, " "):
         page.page.keyboard.press(key)
     journey.browser.soon(lambda: nats_on(page) != nats, 5)
     assert nats_on(page) != nats
-    assert pixels_of(page, 0) != drawn
+    assert not torch.equal(pixels_of(page, 0), drawn)
 
 
-def test_moving_q_changes_the_reconstruction_and_can_be_undone(fresh):
+def test_moving_q_changes_the_kl_by_its_formula_and_can_be_undone(fresh):
     page = fresh("draw")
-    before, nats = pixels_of(page, 1), nats_on(page)
-    slider = page.page.get_by_label("μ of z1")
-    slider.focus()
-    for _ in range(3):
-        page.page.keyboard.press("PageUp")
-    assert pixels_of(page, 1) != before
-    moved = nats_on(page)
-    assert moved[1] != nats[1]
-    assert moved[2] == pytest.approx(moved[1] - moved[0], abs=0.11)
+    before, nats, words = pixels_of(page, 1), nats_on(page), words_on(page)
+    row = page.page.locator(".pg-latent").nth(1)
+
+    def z2():
+        mean, std = map(number_in, row.locator("output").all_text_contents())
+        return mean, (mean**2 + std**2 - 1) / 2 - math.log(std)
+
+    for label, end in (("μ of z2", "4.00"), ("σ of z2", "2.01")):
+        old, kl = nats_on(page), z2()[1]
+        row.get_by_label(label).focus()
+        page.page.keyboard.press("End")
+        assert row.locator(f"label:has-text('{label}') output").text_content() == end
+        mean, moved = z2()
+        new = nats_on(page)
+        assert new[1] - old[1] == pytest.approx(moved - kl, abs=0.15)
+        assert new[2] == pytest.approx(new[1] - new[0], abs=0.11)
+        bell = [point.split(",") for point in row.locator(".pg-q").get_attribute("points").split()]
+        top = min(bell, key=lambda point: float(point[1]))
+        assert [float(each) for each in top] == pytest.approx([mean, 0.2], abs=0.01)
+    assert not torch.equal(pixels_of(page, 1), before)
+    assert "of your own q" in words_on(page)
     page.page.get_by_role("button", name="Back to the encoder's q").click()
-    assert pixels_of(page, 1) == before
-    assert nats_on(page) == nats
+    assert torch.equal(pixels_of(page, 1), before)
+    assert (nats_on(page), words_on(page)) == (nats, words)
+    assert page.page.get_by_role("button", name="Back to the encoder's q").is_disabled()
 
 
 def test_the_next_noise_changes_the_likelihood_and_not_the_kl(fresh):
@@ -545,49 +621,153 @@ def test_the_next_noise_changes_the_likelihood_and_not_the_kl(fresh):
     assert after[0] != nats[0]
 
 
-def test_the_map_is_pointed_at_by_keyboard_and_shows_the_image_there(fresh, rounded, exported):
+def test_the_image_at_a_point_of_the_map_is_pytorchs(fresh, rounded, exported, test_set):
     page = fresh("walk")
-    pad = page.page.locator(".vaelib-pad")
+    pad, choices = page.page.locator(".vaelib-pad"), page.page.locator(".pg-choice select")
+    picture = page.page.locator(".pg-picture canvas").first
+
+    def seen(latent):
+        with torch.no_grad():
+            expected = greys(rounded.decoder(latent[None]))[0]
+        return off(picture, expected) < 1.5
+
+    first, second = exported[1]["axes"]
     pad.focus()
     for _ in range(10):
         page.page.keyboard.press("ArrowRight")
-    latent = torch.zeros(1, 5)
-    latent[0, exported[1]["axes"][0]] = 1.0
+    for _ in range(5):
+        page.page.keyboard.press("ArrowUp")
+    latent = torch.zeros(5)
+    latent[first], latent[second] = 1.0, 0.5
+    assert seen(latent)
+    other = ({0, 1, 2} - {first, second}).pop()
+    choices.nth(0).select_option(str(other))
+    page.page.wait_for_selector(f".vaelib-pad[aria-label*='z{other + 1} to the right']")
+    latent[first], latent[other] = 0.0, 1.0
+    assert seen(latent)
+    page.page.get_by_label("The digit, test digit").fill("7")
     with torch.no_grad():
-        expected = 255 * (1 - rounded.decoder(latent).sigmoid()[0])
-    found = torch.tensor(pixels_of(page, 0)[::4])
-    assert (found - expected).abs().max() < 1.5
+        mean = rounded.encoder(threshold(test_set.images[7:8])).mean[0]
+    assert seen(mean)
+    label = page.page.locator(".pg-digit canvas").first.get_attribute("aria-label")
+    assert label == f"test digit 7, a {test_set.labels[7].item()}"
+    choices.nth(2).select_option("prior")
+    latent = torch.zeros(5)
+    latent[[other, second]] = mean[[other, second]]
+    assert seen(latent)
+
+
+def test_a_digit_on_the_map_stands_at_its_mean(fresh, rounded, exported, test_set):
+    """The middle of all pixels of a digit's colour is that of the means."""
+    page = fresh("walk")
+    page.page.wait_for_selector(".vaelib-pad img")
+    data = page.page.locator(".vaelib-pad img").evaluate(
+        """async image => {
+            await image.decode();
+            const canvas = new OffscreenCanvas(640, 640);
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return Array.from(canvas.getContext("2d").getImageData(0, 0, 640, 640).data);
+        }"""
+    )
+    pixels = torch.tensor(data).view(640, 640, 4)[..., :3]
+    source = (playground.SOURCE / "walk.js").read_text(encoding="utf-8")
+    colours = [list(bytes.fromhex(each)) for each in re.findall(r'"#([0-9a-f]{6})"', source)[:10]]
+    with torch.no_grad():
+        means = rounded.encoder(threshold(test_set.images[:900])).mean[:, exported[1]["axes"]]
+    for digit, colour in enumerate(colours):
+        y, x = (pixels == torch.tensor(colour)).all(-1).nonzero().double().mean(0)
+        middle = torch.stack([x - 320, 320 - y]) * 4.4 / 320
+        expected = means[test_set.labels[:900] == digit].mean(0)
+        assert (middle - expected).abs().max() < 0.25
 
 
 def test_a_line_between_digits_ends_at_their_means(fresh, rounded, test_set):
     page = fresh("walk")
     strip = page.page.locator(".pg-strip").first.locator("canvas")
-    ends = [
-        strip.nth(i).evaluate(
-            "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 28, 28).data)"
-        )[::4]
-        for i in (0, 8)
-    ]
+    way = page.page.get_by_label("how far")
     with torch.no_grad():
-        mean = rounded.encoder(threshold(test_set.images[:2])).mean
-        expected = 255 * (1 - rounded.decoder(mean).sigmoid())
-    assert (torch.tensor(ends) - expected).abs().max() < 1.5
+        mean = rounded.encoder(threshold(test_set.images[:6])).mean
+        expected = greys(rounded.decoder(mean))
+        assert off(strip.nth(0), expected[0]) < 1.5
+        page.page.get_by_label("From").fill("5")
+        assert off(strip.nth(0), expected[5]) < 1.5
+        assert off(strip.nth(4), greys(rounded.decoder(mean[[1, 5]].mean(0)[None]))[0]) < 1.5
+    assert off(strip.nth(8), expected[1]) < 1.5
+    pictures = page.page.locator(".pg-row:has(.pg-slider) canvas")
+    for key, end, said in (("End", 1, "100 %"), ("Home", 5, "0 %")):
+        way.focus()
+        page.page.keyboard.press(key)
+        assert off(pictures.first, expected[end]) < 1.5
+        assert way.get_attribute("aria-valuetext") == said
 
 
-def test_the_best_gaussian_has_the_smallest_gap(fresh):
+def test_latents_are_drawn_from_the_prior_or_from_q(fresh, rounded, test_set):
+    page = fresh("walk")
+    strip = page.page.locator(".pg-strip").last.locator("canvas")
+    with torch.no_grad():
+        q = rounded.encoder(threshold(test_set.images[3:4]))
+
+    def logits(seed, mean=0.0, std=1.0):
+        body = "return [...Array(10).keys()].map(i => Array.from(maths.normals(5, argument + i)))"
+        with torch.no_grad():
+            return rounded.decoder(mean + std * torch.tensor(page.maths(body, 10 * seed)))
+
+    def seen(logits):
+        return all(off(strip.nth(i), each) < 1.5 for i, each in enumerate(greys(logits)))
+
+    assert seen(logits(1))
+    page.page.get_by_label("q of").fill("3")
+    assert seen(logits(1, q.mean, q.log_std.exp()))
+    page.page.get_by_role("button", name="from the prior").click()
+    assert seen(logits(2))
+    page.page.locator(".pg-choice select").last.select_option("sample")
+    p = logits(2).sigmoid()
+    drawn = torch.stack([pixels_in(strip.nth(i))[:, 0] for i in range(10)])
+    assert set(drawn.unique().tolist()) == {0, 255}
+    far = ((drawn == 0).sum() - p.sum()) / (p * (1 - p)).sum().sqrt()
+    assert far.abs() < 4
+
+
+def test_the_best_gaussian_has_the_smallest_gap_for_any_image(fresh):
     page = fresh("bound")
-    before = nats_on(page)
-    page.page.get_by_role("button", name="Best Gaussian").click()
-    after = nats_on(page)
-    assert after[1] < 0.02 < before[1]
-    for elbo_, gap_, evidence in (before, after):
+    start = nats_on(page)
+
+    def agrees(image):
+        mean, std = map(number_in, page.texts(".pg-slider output"))
+        theirs = list(gap.bound_and_gap(*toy(image=image), Normal(mean, std)))
+        evidence, elbo_, gap_ = nats_on(page)[2], *nats_on(page)[:2]
+        heights = page.page.locator(".pg-tube > div").evaluate_all(
+            "all => all.map(each => parseFloat(each.style.height) * 8 / 100)"
+        )
+        q = page.page.locator("polyline.pg-guess").get_attribute("points").split()
+        top = min((point.split(",") for point in q), key=lambda point: float(point[1]))
+        assert float(top[0]) == pytest.approx(mean, abs=0.021)
+        assert 1.4 - float(top[1]) == pytest.approx(1 / (std * math.sqrt(2 * math.pi)), rel=0.05)
         assert elbo_ + gap_ == pytest.approx(evidence, abs=0.0015)
+        assert heights[0] == pytest.approx(gap_, abs=0.01)
+        assert sum(heights) == pytest.approx(evidence - math.ceil(evidence + 0.2) + 8, abs=0.01)
+        return [evidence, elbo_, gap_] == pytest.approx(theirs, abs=0.03)
+
+    assert agrees((1.0, 1.0, 0.0))
+    page.page.get_by_label("pixel 1 is ink").uncheck()
+    page.page.get_by_label("σ of q").focus()
+    page.page.keyboard.press("PageDown")
+    assert agrees((0.0, 1.0, 0.0))
+    loose = nats_on(page)
+    page.page.get_by_role("button", name="Best Gaussian").click()
+    assert nats_on(page)[1] < 0.02 < loose[1]
+    assert agrees((0.0, 1.0, 0.0))
+    page.page.get_by_role("button", name="Start again").click()
+    page.page.get_by_label("pixel 1 is ink").check()
+    assert nats_on(page) == start
 
 
 def test_finer_bins_cost_more_and_give_it_back(fresh):
     page = fresh("bits")
     assert nats_on(page)[0] == 40
     page.page.get_by_label("bits of each latent").focus()
+    page.page.keyboard.press("Home")
+    assert "each of the 5 latents costs 1 bit." in words_on(page)
     page.page.keyboard.press("End")  # 12 bits
     fine = nats_on(page)
     page.page.keyboard.press("ArrowLeft")
@@ -596,21 +776,85 @@ def test_finer_bins_cost_more_and_give_it_back(fresh):
     for latent, pixels, back, total, bound in (fine, coarse):
         assert total == pytest.approx(latent + pixels - back, abs=0.16)
         assert total == pytest.approx(bound, abs=1)
+    for _ in range(3):
+        page.page.get_by_role("button", name="Next ε").click()
+        total, bound = nats_on(page)[3:]
+        assert total == pytest.approx(bound, abs=0.8)
     assert (coarse[0], fine[0]) == (50, 60)
     assert fine[2] == pytest.approx(coarse[2] + 10, abs=0.3)
 
 
+def test_the_pictures_and_bars_of_a_bill_show_its_numbers(fresh):
+    page = fresh("bits")
+    for digit in ("0", "8"):
+        page.page.get_by_label("Image").fill(digit)
+        latent, paid, back, total, bound = nats_on(page)
+        image, p, tint = (pixels_of(page, i) for i in range(3))
+        ink = 1 - p[:, 0] / 255
+        right = torch.where(image[:, 0] == 0, ink, 1 - ink)
+        sure = (right > 0.1) & (right < 0.9)  # a grey value tells few digits of the others
+        expected = 255 - 55 * (-right.log2() / 4).clamp(max=1)
+        assert (tint[sure, 0] - expected[sure]).abs().max() < 1.5
+        scale = number_in(page.texts(".pg-bill .pg-ends span")[1].removesuffix(" bits"))
+        places = page.page.locator(".pg-bar > div > div").evaluate_all(
+            "all => all.map(({ style }) => [parseFloat(style.left), parseFloat(style.width)])"
+        )
+        expected = [
+            (0, latent),
+            (latent, paid),
+            (latent + paid - back, back),
+            (0, total),
+            (bound, 0),
+        ]
+        assert scale >= latent + paid
+        for found, bits in zip(places, expected, strict=True):
+            assert [each * scale / 100 for each in found] == pytest.approx(bits, abs=0.2)
+
+
 def test_a_preset_fills_the_controls_and_a_change_makes_the_loss_ones_own(fresh):
     page = fresh("loss")
-    preset = page.page.get_by_label("A public tutorial")
+    preset, source = page.page.get_by_label("A public tutorial"), page.page.locator(".pg-source")
+    code = page.page.locator(".pg-code")
+    assert words_on(page).endswith("So this is the −ELBO in nats, averaged over images, times 128.")
     preset.select_option(label="Keras's first example, 2016 (MNIST)")
     assert page.texts(".pg-numbers dd") == ["784", "–"]
-    address = page.page.locator(".pg-source a").get_attribute("href")
-    assert address.endswith("examples/variational_autoencoder.py#L44-L46")
-    group = page.page.get_by_role("group", name="Reconstruction")
-    group.get_by_label("over the pixels").select_option("sum")
+    assert "Averaging over 784 pixel values" in words_on(page)
+    assert "With a β above 1, the latent carries less." in words_on(page)
+    assert source.locator("a").get_attribute("href").endswith("variational_autoencoder.py#L44-L46")
+    pixels = page.page.get_by_role("group", name="Reconstruction").get_by_label("over the pixels")
+    assert pixels.input_value() == "mean"
+    assert code.text_content() == "loss = F.binary_cross_entropy(x_hat, x) + kl.sum(1).mean()"
+    pixels.select_option("sum")
     assert page.texts(".pg-numbers dd") == ["1", "–"]
+    assert 'reduction="sum"' in code.text_content()
     assert preset.locator("option:checked").text_content() == "a loss of your own"
+    assert source.text_content() == ""
+    preset.select_option(label="AntixK/PyTorch-VAE, VanillaVAE (CelebA)")
+    assert page.texts(".pg-numbers dd") == ["1.536", "1.239"]
+    assert "The weights multiply β by 2.50e−4." in words_on(page)
+    page.page.get_by_label("channels").fill("1")
+    assert page.texts(".pg-numbers dd") == ["0.512", "0.7155"]
+    assert "With a β below 1, the latent carries more." in words_on(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "text"),
+    [
+        ("loss", "height", "0.5"),
+        ("loss", "height", ""),
+        ("loss", "weight", "0"),
+        ("bits", "Image", "100"),
+        ("bits", "Image", "-1"),
+    ],
+)
+def test_a_number_that_is_not_allowed_is_dropped(visit, name, label, text):
+    page = visit(name)
+    field = page.page.get_by_label(label).first
+    value, before = field.input_value(), page.texts(".playground p, .playground dd")
+    field.fill(text)
+    field.blur()
+    assert field.input_value() == value
+    assert page.texts(".playground p, .playground dd") == before
 
 
 def test_words_are_spoken_once_they_have_come_to_rest(fresh):

@@ -49,7 +49,7 @@ export function bits(place, model) {
       "−ELBO": shown(bound),
     });
     sentence.say(
-      `With ${2 ** state.bits} bins, each of the ${q.mean.length} latents costs ${state.bits} bits. `,
+      `With ${2 ** state.bits} bins, each of the ${q.mean.length} latents costs ${state.bits} ${state.bits === 1 ? "bit" : "bits"}. `,
       strong(`${shown(found.back)} bits come back`),
       `, so the digit adds ${shown(all)} bits to the file. Its −ELBO, estimated with the same ε, ` +
         `is ${shown(bound)} bits.`,

@@ -11,7 +11,7 @@ import {
 } from "./toy.js";
 
 const SEEN = 4; // the plot's latents, from −4 to 4
-const TOP = 1.4; // and its densities
+const TOP = 1.4; // and its densities, from 0; a narrow q leaves it at the top
 const DEPTH = 8; // nats that the column shows
 const START = { mean: -1, logStd: 0 };
 
@@ -98,7 +98,7 @@ function densities() {
   const points = (value) =>
     Array.from(GRID, (z, i) => [z, value(z, i)])
       .filter(([z], i) => Math.abs(z) <= SEEN && i % 4 === 0)
-      .map(([z, height]) => `${z.toFixed(2)},${(TOP - Math.min(height, TOP)).toFixed(4)}`);
+      .map(([z, height]) => `${z.toFixed(2)},${(TOP - height).toFixed(4)}`);
   const prior = shape("polyline", { class: "pg-prior", points: points(density).join(" ") });
   const posterior = shape("polygon", { class: "pg-posterior" });
   const guess = shape("polyline", { class: "pg-guess" });

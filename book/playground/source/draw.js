@@ -156,14 +156,14 @@ function latentSliders(count, onChange) {
 // The bell of q over that of the prior, from −4 to 4. Both are drawn equally high.
 function bells() {
   const outline = (mean, std) =>
-    Array.from({ length: 161 }, (_, i) => i / 20 - 4).map(
-      (z) => `${z},${2 - 1.8 * Math.exp(-(((z - mean) / std) ** 2) / 2)}`,
+    Array.from({ length: 81 }, (_, i) => i / 10 - 4).map(
+      (noise) => `${mean + std * noise},${2 - 1.8 * Math.exp((-noise * noise) / 2)}`,
     );
   const prior = shape("polyline", { class: "pg-bell", points: outline(0, 1).join(" ") });
   const q = shape("polygon", { class: "pg-q" });
   const element = shape("svg", { viewBox: "-4 0 8 2.2", "aria-hidden": "true" }, q, prior);
   const show = (mean, std) =>
-    q.setAttribute("points", ["-4,2", ...outline(mean, std), "4,2"].join(" "));
+    q.setAttribute("points", outline(mean, std).join(" "));
   return { element, show };
 }
 

@@ -12,6 +12,7 @@ const ERRORS = [
   ["cross-entropy", "binary cross-entropy"],
 ];
 const OWN = "own";
+const WEIGHTS = { min: 1e-9, max: 1e9, step: "any" };
 const NUMBERS = {
   channels: ["channels", 1, 4],
   height: ["height (pixels)", 1, 1024],
@@ -39,15 +40,15 @@ export function loss(place) {
   }
   function set(name, value) {
     state[name] = value;
-    preset.select.value = OWN;
-    source.replaceChildren();
+    preset.set(OWN);
+    load(OWN);
     show();
   }
   function load(index) {
-    if (index === OWN) return;
+    if (index === OWN) return source.replaceChildren();
     const { loss, repository, commit, path, lines, note } = presets[index];
     Object.assign(state, loss);
-    for (const [name, control] of Object.entries(controls)) control.value = state[name];
+    for (const [name, control] of Object.entries(controls)) control.set(state[name]);
     const address = `https://github.com/${repository}/blob/${commit}/${path}#${lines.join("-")}`;
     const where = `${repository}, ${path}, ${lines.length > 1 ? "lines" : "line"} ${lines.map((line) => line.slice(1)).join(" to ")}`;
     source.replaceChildren("Source: ", make("a", { href: address }, where), `. ${note}`);
@@ -55,22 +56,18 @@ export function loss(place) {
   }
   const pick = (name, label, options) => {
     const made = choice(label, options, state[name], (value) => set(name, value));
-    controls[name] = made.select;
+    controls[name] = made;
     return made.element;
   };
   const count = (name) => {
     const [label, min, max] = NUMBERS[name];
     const made = number(label, { min, max, value: state[name] }, (value) => set(name, value));
-    controls[name] = made.input;
+    controls[name] = made;
     return made.element;
   };
   const weight = (name, label) => {
-    const made = number(
-      label,
-      { min: 0, step: "any", value: state[name] },
-      (value) => value > 0 && set(name, value),
-    );
-    controls[name] = made.input;
+    const made = number(label, { ...WEIGHTS, value: state[name] }, (value) => set(name, value));
+    controls[name] = made;
     return made.element;
   };
   const names = presets.map((each, i) => [String(i), each.name]);
@@ -111,7 +108,7 @@ function explained(state, found) {
         "decoder with ",
       strong(`σ = ${inDigits(sigma)}`),
       ", up to a factor and a constant. ",
-      sigma > 1 ? "This σ is wider than the whole range of pixels from 0 to 1. " : "",
+      sigma > 1 ? "If pixels range from 0 to 1, this σ is wider than their whole range. " : "",
     );
   } else parts.push(" and a Bernoulli decoder. ");
   return [...parts, reasons(state), " ", consequence(state, found)];
@@ -130,6 +127,10 @@ function reasons(state) {
     said.push(
       `One term is summed over the ${state.batch} images of a batch and the other is averaged, so β depends on the batch size.`,
     );
+  if (state.klWeight !== state.reconstructionWeight)
+    said.push(
+      `The weights multiply β by ${inDigits(state.klWeight / state.reconstructionWeight)}.`,
+    );
   if (state.error === "squared")
     said.push(
       "The log-density of a Gaussian with σ = 1 contains ½ of the squared error, which halves β.",
@@ -144,9 +145,8 @@ function consequence(state, { beta, factor }) {
     return "With a β below 1, the latent carries more. Reconstructions get sharper, and samples from the prior get worse.";
   if (state.error === "squared")
     return "Its value is not the −ELBO, because the constant of the Gaussian is missing.";
-  const times =
-    Math.abs(factor - 1) < 1e-9 ? "of one image in nats" : `in nats, times ${inDigits(factor)}`;
-  return `So this is the −ELBO ${times}.`;
+  const times = Math.abs(factor - 1) < 1e-9 ? "" : `, times ${inDigits(factor)}`;
+  return `So this is the −ELBO in nats, averaged over images${times}.`;
 }
 
 // A number with four digits; without zeros at its end.

@@ -4,7 +4,7 @@ export const pixelsOf = ({ channels, height, width }) => channels * height * wid
 
 // `beta` is the KL's weight beside the log-likelihood's; for squared error, that of a Gaussian with
 // σ = 1. Then `sigma` is the decoder's standard deviation with which the same loss has β = 1.
-// `factor` is the weight of one image's error, summed over its pixels.
+// `factor` is the weight of the error that is summed over pixels and averaged over images.
 export function trained(loss) {
   const pixels = share(loss.overPixels, pixelsOf(loss));
   const latents = share(loss.overLatents, loss.latents);

@@ -1,18 +1,20 @@
 // The parts that the pages are made of: elements, sliders, choosers, pictures, plots, numbers.
+import { threshold } from "./handwriting.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const QUIET = 500; // milliseconds without a change, after which the words are spoken
 
 // An element with attributes, listeners (a function as `onInput`) and children.
 export function make(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+  return finished(document.createElement(tag), attributes, children);
 }
 
 // The same for a part of a plot.
 export function shape(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
+  return finished(document.createElementNS(SVG, tag), attributes, children);
 }
 
-function filled(element, attributes, children) {
+function finished(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2).toLowerCase(), value);
     else if (value !== undefined) element.setAttribute(name, value);
@@ -57,21 +59,29 @@ export function choice(label, options, value, onChange) {
     { onChange: () => onChange(select.value) },
     ...options.map(([value, words]) => make("option", { value }, words)),
   );
-  select.value = value;
-  return {
-    element: make("label", { class: "pg-choice" }, make("span", {}, label), select),
-    select,
-  };
+  const set = (value) => (select.value = value);
+  set(value);
+  const element = make("label", { class: "pg-choice" }, make("span", {}, label), select);
+  return { element, select, set };
 }
 
-// A labelled number from `min` to `max`.
+// A labelled number from `min` to `max`. Another one is dropped when the field is left, so that the
+// field shows what the page computes with.
 export function number(label, { min, max, step = 1, value }, onInput) {
-  const input = make("input", { type: "number", min, max, step, value });
-  input.addEventListener(
-    "input",
-    () => input.validity.valid && input.value && onInput(+input.value),
-  );
-  return { element: make("label", { class: "pg-number" }, make("span", {}, label), input), input };
+  const input = make("input", { type: "number", min, max, step, required: "" });
+  let last;
+  const set = (value) => {
+    last = value;
+    input.value = value;
+  };
+  input.addEventListener("input", () => {
+    if (!input.validity.valid) return;
+    last = input.valueAsNumber;
+    onInput(last);
+  });
+  input.addEventListener("change", () => set(last));
+  set(value);
+  return { element: make("label", { class: "pg-number" }, make("span", {}, label), input), set };
 }
 
 export function button(words, onClick) {
@@ -151,7 +161,7 @@ export function digitChooser(label, model, value, onChange) {
 
 // One of the model's test digits, binarized by the threshold protocol.
 export function digitOf(model, index) {
-  return model.digits.slice(784 * index, 784 * (index + 1)).map((byte) => byte >> 7);
+  return threshold(model.digits.subarray(784 * index, 784 * (index + 1)));
 }
 
 // What a page says about the model that it computes with.

@@ -87,7 +87,7 @@ function mapOf(model) {
       const other = 1 - which;
       if (state.axes[other] === +value) {
         state.axes[other] = state.axes[which];
-        selects[other].select.value = state.axes[other];
+        selects[other].set(state.axes[other]);
       }
       state.axes[which] = +value;
       redraw();
@@ -110,7 +110,7 @@ function mapOf(model) {
   const chooser = digitChooser("The digit", model, digit, (index) => {
     digit = index;
     const mean = meanOf(model, digit);
-    rest.select.value = "digit";
+    rest.set("digit");
     state.rest = mean;
     map.set(
       "value",
