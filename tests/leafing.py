@@ -149,7 +149,8 @@ class Leaf:
                          box = box.parentElement)
                         if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return true;
                 };
-                const beyond = [...article.querySelectorAll("*:not(mjx-assistive-mml, mjx-assistive-mml *)")]
+                const seen = "*:not(mjx-assistive-mml, mjx-assistive-mml *)";
+                const beyond = [...article.querySelectorAll(seen)]
                     .filter(element => element.getBoundingClientRect().right > width + 1)
                     .filter(element => !boxed(element))
                     .map(element => element.outerHTML.slice(0, 120));
