@@ -17,6 +17,7 @@ from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.data.files import digest
 from vaelib.data.rows import Images
 from vaelib.device import generator_on, keep_freed_memory, standard_normal, without_autocast
+from vaelib.distributed import as_one, team
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.encoder import in_float32
 from vaelib.evaluation import checked_rows, in_full_precision, is_narrow, mean_terms
@@ -41,6 +42,7 @@ class Report(NamedTuple):
 
 
 @torch.inference_mode(mode=False)
+@as_one
 def train(
     model: LatentModel,
     images: Images,
@@ -103,7 +105,9 @@ def train(
         test_images=_fingerprint(test_images),
         device=like.device.type,
     )
-    state = _state_to_resume(model, resume, save_to)
+    us = team()
+    us.check_alike(settings)
+    state = us.from_first(partial(_state_to_resume, model, resume, save_to))
     images, generator = images.to(like.device), generator_on(like.device, generator)
     samples = [objective.samples] if hasattr(objective, "samples") else []
     fused = like.device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
@@ -113,7 +117,8 @@ def train(
     if state:
         run.restore(state)
     keep_freed_memory()
-    tested = partial(mean_terms, model, test_images, protocol=protocol)
+    tested = us.sharing()(partial(mean_terms, model, test_images, protocol=protocol))
+    step = us.stepper(model)
     precisely = without_autocast(like.device)  # which would keep its first copies of the weights
     with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
@@ -121,14 +126,13 @@ def train(
                 epoch, history, now = run.epoch, None, Progress(run.step, steps)
                 image = binarize(pixels, generator).to(like.dtype)
                 noise = standard_normal(*samples, len(image), model.latent, **draw)
-                terms = at(objective, now)(model, image, noise)
-                loss = terms.loss
+                terms, loss = step(at(objective, now), image, noise)
                 guard.check(loss, terms, image, noise)
                 optimizer.zero_grad()
                 loss.backward()
                 guard.shorten()
                 optimizer.param_groups[0]["lr"] = value_at(learning_rate, now)
-                terms = _exact(terms, at(objective, now), model, image, noise)
+                terms = _exact(terms, model, step, at(objective, now), image, noise)
                 optimizer.step()
                 terms = run.count(terms)
                 if not len(run.order):
@@ -140,6 +144,7 @@ def train(
                     watch(Report(epoch, run.step, terms, history))
                 except KeyboardInterrupt:
                     stop.requested = True
+                stop.requested = us.any(stop.requested)
                 if stop.requested:
                     break
     if run.epoch <= epochs:
@@ -151,20 +156,20 @@ def train(
             f"resume=history, the history that this call returns{file}. To start over, build a "
             "fresh model.",
             InterruptedTraining,
-            stacklevel=3,  # the decorator is between
+            stacklevel=4,  # the decorators are between
         )
     return run.history()._replace(state=run.state())
 
 
 @torch.no_grad()
 def _exact(
-    terms: ElboTerms, objective: Objective, model: LatentModel, image: Tensor, noise: Tensor
+    terms: ElboTerms, model: LatentModel, step: Callable, objective: Objective, *batch: Tensor
 ) -> ElboTerms:
     """`terms`, or for weights that are narrower than float32, what they give in float32."""
     if not is_narrow(next(model.parameters())):
         return terms
     with in_full_precision(model):
-        return objective(model, in_float32(image), in_float32(noise))
+        return step(objective, *map(in_float32, batch))[0]
 
 
 def _described(setting: object) -> str:
@@ -231,6 +236,6 @@ def _save(run: Run, path: Path | None) -> bool:
     try:
         run.save(path)
     except (OSError, CheckpointError, RuntimeError, ValueError, TypeError) as error:
-        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=4)
+        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=5)
         return False
     return True
