@@ -1,0 +1,139 @@
+"""Two and four processes make the run that one makes, and end together."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import together
+import torch
+
+from vaelib import distributed
+from vaelib.distributed import Team
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not tried on this system")
+HOME = Path(__file__).parents[2]
+
+
+def started(work, size, folder, **settings):
+    """A finished call of `work` in so many processes."""
+    command = [sys.executable, HOME / "tests" / "together.py", work, str(size), folder]
+    return subprocess.run(command, text=True, timeout=120, env=environment(), **settings)
+
+
+def environment():
+    path = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def one():
+    """What a single process gives."""
+    return together.all_cases(None)
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def several(request, tmp_path_factory):
+    """What each of two, or of four, processes gives."""
+    size, folder = request.param, tmp_path_factory.mktemp("several")
+    together.case("dense", epochs=1, save_to=folder / "run-0.safetensors")
+    done = started("everything", size, folder, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    found = [torch.load(folder / f"{size}-{rank}.pt", weights_only=False) for rank in range(size)]
+    return folder, found
+
+
+def same_run(ours, theirs):
+    """As the same seed gives on one machine, but for the rounding of sums."""
+    (weights, history, state, _), (expected, known, final, _) = ours, theirs
+    assert (weights - expected).norm() <= 1e-4 * expected.norm()
+    for part, right in zip((*history.train, *history.test), (*known.train, *known.test)):
+        torch.testing.assert_close(part, right, rtol=0, atol=1e-3)
+    assert torch.equal(state, final)
+
+
+class TestShares:
+    @pytest.mark.parametrize(("batch", "size"), [(10, 1), (10, 2), (10, 4), (7, 3), (4, 4)])
+    def test_every_row_is_computed_once_and_weighs_the_same(self, batch, size):
+        teams = [Team(rank, size) for rank in range(size)]
+        rows = [list(range(batch))[team.share(batch)] for team in teams]
+        assert sum(rows, []) == list(range(batch))
+        assert max(map(len, rows)) - min(map(len, rows)) <= 1
+        assert [team.weight(batch) for team in teams] == [len(some) / batch for some in rows]
+
+    def test_a_batch_with_fewer_rows_than_processes_is_everyones(self):
+        assert [Team(rank, 4).share(3) for rank in range(4)] == [slice(0, 3)] * 4
+        assert sum(Team(rank, 4).weight(3) for rank in range(4)) == 1
+
+
+class TestOneRun:
+    def test_weights_history_and_generator_are_those_of_one_process(self, several, one):
+        for found in several[1]:
+            for name, ours in found["all_cases"].items():
+                same_run(ours, one[name])
+
+    def test_the_first_process_reports_whole_batches_and_the_others_nothing(self, several, one):
+        first, *others = (found["all_cases"]["dense"][3] for found in several[1])
+        assert [len(bound) for bound in first] == [10, 10, 10, 10, 1] * 2
+        torch.testing.assert_close(first, one["dense"][3], rtol=0, atol=1e-3)
+        assert not any(others)
+
+    def test_no_noise_is_drawn_twice(self, several):
+        steps = list(zip(*(found["noise"] for found in several[1]), strict=True))
+        alone = together.noise(None)
+        for (expected, _), parts in zip(alone[:-1], steps[:-1], strict=True):
+            assert torch.equal(torch.cat([noise for noise, _ in parts]), expected)
+        masks = torch.stack([mask for parts in steps for _, mask in parts])
+        assert len(masks.unique(dim=0)) == len(masks)
+
+    def test_a_run_goes_on_with_another_number_and_the_first_alone_writes(self, several, one):
+        folder, found = several
+        for each in found:
+            same_run(each["resumed"], one["dense"])
+        assert [path.name for path in folder.glob("run-*")] == ["run-0.safetensors"]
+        longer = together.case("dense", epochs=3, resume=folder / "run-0.safetensors")
+        same_run(longer, together.case("dense", epochs=3))
+
+    def test_processes_with_different_images_are_refused(self, several):
+        for found in several[1]:
+            assert "images is 40 with SHA-256" in found["unlike"]
+            assert "in process 1, but 41 with SHA-256" in found["unlike"]
+
+
+class TestEnding:
+    @pytest.mark.parametrize(
+        ("work", "message"),
+        [
+            ("error_in_one", "MemoryError: no room in process 1"),
+            ("error_in_all", "NonFiniteError: the loss is not a finite number in epoch 1"),
+        ],
+    )
+    def test_an_error_ends_all_and_is_told_once(self, work, message, tmp_path):
+        done = started(work, 2, tmp_path, stderr=subprocess.PIPE)
+        assert done.returncode == 1
+        assert done.stderr.count("Traceback") == 1
+        assert message in done.stderr
+
+    def test_ctrl_c_ends_all_after_one_step_with_one_warning(self, tmp_path):
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command = [*torchrun, "--nproc-per-node", "2", HOME / "tests" / "together.py"]
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen([*command, "until_stopped"], env=environment(), **pipes) as run:
+            try:
+                assert run.stdout.readline() == "go\n"
+                run.send_signal(signal.SIGINT)
+                told, warned = run.communicate(timeout=60)
+            finally:
+                run.terminate()
+        assert sorted(told.splitlines()) == ["ended 0", "ended 1"]
+        assert warned.count("training was stopped in epoch") == 1
+
+
+def test_alone_each_process_trains_a_model_of_its_own(monkeypatch):
+    for name in distributed.STARTED:
+        monkeypatch.setenv(name, "2")
+    with distributed.alone():
+        assert distributed.team() == Team(0, 1)

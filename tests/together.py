@@ -1,0 +1,164 @@
+"""Start processes as torchrun does, but all from one that has imported everything already.
+
+`python tests/together.py WORK SIZE FOLDER` calls the function WORK of this file in SIZE processes,
+each with the FOLDER. The exit code is that of the process that failed, or 0.
+"""
+
+import atexit
+import os
+import socket
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from vaelib import hierarchy, vae
+from vaelib.course.blog_post import Penalised
+from vaelib.elbo import ElboTerms, elbo
+from vaelib.objectives import FreeBits, ImportanceWeighted, Weighted, path_derivative
+from vaelib.schedule import ToZero, WarmUp
+from vaelib.training import train
+
+
+class Idle(vae.VAE):
+    """A model with a layer that nothing uses, and dropout that is never reached."""
+
+    def __init__(self, generator):
+        small = vae.dense(hidden=8, latent=2, generator=generator)
+        super().__init__(small.encoder, small.decoder)
+        self.idle = torch.nn.Linear(3, 3)
+        torch.nn.init.zeros_(self.idle.weight)
+        torch.nn.init.zeros_(self.idle.bias)
+
+
+def clipped(generator):
+    model = hierarchy.dense(sizes=(2, 3), width=8, generator=generator)
+    model.largest_gradient = 5.0
+    return model
+
+
+small = partial(vae.dense, hidden=8, latent=2)
+CASES = {
+    "dense": (small, {}),
+    "penalised": (small, dict(objective=Penalised(0.1))),
+    "convolutional": (partial(vae.convolutional, channels=(2, 3)), dict(protocol="threshold")),
+    "hierarchy": (clipped, dict(objective=FreeBits(0.5))),
+    "collapsed": (clipped, dict(objective=FreeBits(50.0))),
+    "samples": (small, dict(objective=ImportanceWeighted(3), learning_rate=ToZero(1e-2))),
+    "warm-up": (small, dict(objective=Weighted(WarmUp(6), path_derivative))),
+    "idle layer": (lambda generator: Idle(generator), {}),
+}
+
+
+def pixels():
+    """41 images: in batches of 10, the last one has a single image."""
+    return torch.randint(0, 256, (41, 784), generator=torch.Generator().manual_seed(1)).byte()
+
+
+def flat(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def case(name, epochs=2, **settings):
+    """What training gave: weights, history, the generator's state, and the bounds reported."""
+    build, own = CASES[name]
+    generator, reported = torch.Generator().manual_seed(0), []
+    model = build(generator=generator)
+    settings = dict(batch_size=10, protocol="dynamic", test_images=pixels()[:23]) | own | settings
+    settings.setdefault("watch", lambda report: reported.append(report.terms.bound))
+    history = train(model, pixels(), epochs=epochs, generator=generator, **settings)
+    return flat(model), history, generator.get_state(), reported
+
+
+def all_cases(folder):
+    return {name: case(name) for name in CASES}
+
+
+def noise(folder):
+    """The noise that this process's objective was given, step by step, and its dropout's masks."""
+    seen = []
+
+    def recorded(model, image, noise):
+        seen.append((noise, torch.rand(4)))  # from the global generator, as dropout is
+        return elbo(model, image, noise)
+
+    case("dense", epochs=1, objective=recorded)
+    return seen
+
+
+def resumed(folder):
+    """Go on with a run of one process; each process names a file of its own to write to."""
+    file = folder / f"run-{os.environ['RANK']}.safetensors"
+    return case("dense", epochs=2, save_to=file, resume=folder / "run-0.safetensors")
+
+
+def unlike(folder):
+    """Each process gives images of its own."""
+    try:
+        train(small(), pixels()[int(os.environ["RANK"]) :], epochs=1)
+    except ValueError as error:
+        return str(error)
+
+
+def everything(folder):
+    return {work.__name__: work(folder) for work in (all_cases, noise, resumed, unlike)}
+
+
+def error_in_one(folder):
+    """An objective that fails in process 1 alone, at step 3."""
+    steps = iter(range(100))
+
+    def failing(model, image, noise):
+        if next(steps) == 2 and os.environ["RANK"] == "1":
+            raise MemoryError("no room in process 1")
+        return elbo(model, image, noise)
+
+    case("dense", objective=failing)
+
+
+def error_in_all(folder):
+    """A loss that is NaN for the images of process 1 alone."""
+
+    def spoilt(model, image, noise):
+        terms = elbo(model, image, noise)
+        return ElboTerms(terms.log_likelihood / (os.environ["RANK"] != "1"), terms.kl)
+
+    case("dense", objective=spoilt)
+
+
+def process(work, rank, folder):
+    """Call `work` and end as the interpreter does: an error is told, exit functions are called."""
+    os.environ["RANK"] = str(rank)
+    code = 0
+    try:
+        torch.save(work(folder), folder / f"{os.environ['WORLD_SIZE']}-{rank}.pt")
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def start(work, size, folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ["MASTER_PORT"] = str(free.getsockname()[1])
+    os.environ.update(MASTER_ADDR="127.0.0.1", WORLD_SIZE=str(size), GLOO_SOCKET_IFNAME="lo")
+    children = [os.fork() or process(work, rank, folder) for rank in range(size)]
+    return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+def until_stopped(folder):
+    """Train until someone presses Ctrl-C; say when the first step was taken."""
+    case("dense", epochs=10**6, watch=lambda report: report.step == 1 and print("go", flush=True))
+    print("ended", os.environ["RANK"], flush=True)
+
+
+if __name__ == "__main__":
+    name, *rest = sys.argv[1:]
+    if rest:
+        sys.exit(start(globals()[name], int(rest[0]), Path(rest[1])))
+    globals()[name](Path())
