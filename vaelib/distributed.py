@@ -45,19 +45,19 @@ class Team(NamedTuple):
         return slice(batch * self.rank // self.size, batch * (self.rank + 1) // self.size)
 
     def weight(self, batch: int) -> float:
-        """By which the mean over this process's rows counts, so that the sum is the batch's mean."""
+        """What the mean over this process's rows adds to the batch's mean, as a factor of it."""
         rows = self.share(batch)
         return 1 / self.size if batch < self.size else (rows.stop - rows.start) / batch
 
     def placed(self, part: Tensor, batch: int) -> Tensor:
-        """This process's values among zeros for the rows of others, along the last dimension."""
+        """The values of own rows among zeros for the rows of others, along the last dimension."""
         found = part.new_zeros(*part.shape[:-1], batch)
         if self.rank == 0 or batch >= self.size:
             found[..., self.share(batch)] = part.detach()
         return found
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is set in any process. Only the hosts meet; no accelerator is waited for."""
+        """Whether `flag` is set in any process. The hosts agree; no accelerator is waited for."""
         return flag if self.size == 1 else summed(torch.tensor(int(flag))).item() > 0
 
     def from_first(self, make: Callable[[], Any]) -> Any:
@@ -75,12 +75,17 @@ class Team(NamedTuple):
             raise answer[1]
         return answer[0]
 
+    def gathered(self, some: list) -> list:
+        """The lists of all processes, joined in the order of their numbers."""
+        if self.size == 1:
+            return some
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, some)
+        return [each for part in found for each in part]
+
     def check_alike(self, settings: Mapping[str, object]) -> None:
         """Raise ValueError, in every process, unless all were given the same settings."""
-        if self.size == 1:
-            return
-        found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, settings)
+        found = self.gathered([settings])
         differ = [
             f"{name} is {theirs[name]} in process {rank}, but {ours} in process 0"
             for rank, theirs in enumerate(found)
@@ -129,7 +134,8 @@ class Team(NamedTuple):
             _sharing.reset(token)
 
 
-_sharing: ContextVar[Team] = ContextVar("sharing", default=Team())
+ALONE = Team()
+_sharing: ContextVar[Team] = ContextVar("sharing", default=ALONE)
 _on_its_own: ContextVar[bool] = ContextVar("on its own", default=False)
 _calls = itertools.count()
 
@@ -204,16 +210,31 @@ def alone() -> Iterator[None]:
         _on_its_own.reset(token)
 
 
+def device() -> torch.device:
+    """The device of this process: under torchrun, each process of a machine has a GPU of its own.
+
+    Without a GPU it is the CPU. Move the model there: `model.to(distributed.device())`.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def is_first() -> bool:
+    """Whether this process prints and writes: under torchrun, only one of them does."""
+    return team().rank == 0
+
+
 def team() -> Team:
     """The processes that were started together, which are connected at the first call.
 
     It is this process alone if torchrun did not start it, and inside `alone()`.
     """
     if _on_its_own.get() or not dist.is_available():
-        return Team()
+        return ALONE
     if not dist.is_initialized():
         if not os.environ.keys() >= STARTED or int(os.environ["WORLD_SIZE"]) == 1:
-            return Team()
+            return ALONE
         _connect()
     return Team(dist.get_rank(), dist.get_world_size())
 

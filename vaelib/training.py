@@ -15,7 +15,7 @@ from vaelib import checkpoint
 from vaelib.binarization import Protocol, protocol_named
 from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.data.files import digest
-from vaelib.data.rows import Images
+from vaelib.data.rows import Images, in_order, on_disk, some_of
 from vaelib.device import generator_on, keep_freed_memory, standard_normal, without_autocast
 from vaelib.distributed import as_one, team
 from vaelib.elbo import ElboTerms, elbo
@@ -66,9 +66,12 @@ def train(
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
     `watch` gets a `Report` after every step. Gradients longer than `model.largest_gradient` are
     shortened to that norm. The run takes place where the model is, such as after
-    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. It is
+    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. Images
+    in a mapped `.npy` file, or at a path of one, are not loaded: batches are read from it. It is
     computed in the type of the model's weights, whatever autocast says; what is reported of a
     bfloat16 or float16 model is computed again in float32.
+
+    Under torchrun, all processes train one model: see `vaelib.distributed`.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
@@ -86,7 +89,7 @@ def train(
     epochs, batch_size = map(operator.index, (epochs, batch_size))
     if min(epochs, batch_size) < 1:
         raise ValueError(f"expected at least 1 epoch and 1 image, got {epochs} and {batch_size}")
-    images = checked_rows(model, images, protocol)
+    stays, images = on_disk(images), checked_rows(model, images, protocol)
     if test_images is not None:
         test_images = checked_rows(model, test_images, protocol)
     learning_rate = learning_rate if callable(learning_rate) else float(learning_rate)
@@ -108,7 +111,8 @@ def train(
     us = team()
     us.check_alike(settings)
     state = us.from_first(partial(_state_to_resume, model, resume, save_to))
-    images, generator = images.to(like.device), generator_on(like.device, generator)
+    images = images if stays else images.to(like.device)
+    generator = generator_on(like.device, generator)
     samples = [objective.samples] if hasattr(objective, "samples") else []
     fused = like.device.type in ("cpu", "cuda") or None  # None lets PyTorch choose
     optimizer = torch.optim.Adam(model.parameters(), value_at(learning_rate, start), fused=fused)
@@ -122,7 +126,7 @@ def train(
     precisely = without_autocast(like.device)  # which would keep its first copies of the weights
     with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
-            for pixels in images.index_select(0, run.order_of_epoch(len(images))).split(batch_size):
+            for pixels in in_order(images, run.order_of_epoch(len(images)), batch_size):
                 epoch, history, now = run.epoch, None, Progress(run.step, steps)
                 image = binarize(pixels, generator).to(like.dtype)
                 noise = standard_normal(*samples, len(image), model.latent, **draw)
@@ -190,7 +194,9 @@ def _absolute(path: str | Path | None) -> Path | None:
 
 
 def _fingerprint(images: Tensor | None) -> str:
-    return "none" if images is None else f"{len(images):,} with SHA-256 {digest({'': images})}"
+    if images is None:
+        return "none"
+    return f"{len(images):,} with SHA-256 {digest({'': some_of(images)})}"
 
 
 def _state_to_resume(

@@ -1,5 +1,6 @@
 """Two and four processes make the run that one makes, and end together."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -34,24 +35,33 @@ def one():
     return together.all_cases(None)
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def several(request, tmp_path_factory):
-    """What each of two, or of four, processes gives."""
-    size, folder = request.param, tmp_path_factory.mktemp("several")
-    together.case("dense", epochs=1, save_to=folder / "run-0.safetensors")
-    done = started("everything", size, folder, stderr=subprocess.PIPE)
-    assert done.returncode == 0, done.stderr
+def found_by(work, size, folder):
+    """What each of so many processes gives."""
+    done = started(work, size, folder, stderr=subprocess.PIPE)
     assert not done.stderr
-    found = [torch.load(folder / f"{size}-{rank}.pt", weights_only=False) for rank in range(size)]
-    return folder, found
+    assert done.returncode == 0
+    return [torch.load(folder / f"{size}-{rank}.pt", weights_only=False) for rank in range(size)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where two processes go on with a run of one."""
+    folder = tmp_path_factory.mktemp("two")
+    together.case("dense", epochs=1, save_to=folder / "run-0.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(folder):
+    return found_by("everything", 2, folder)
 
 
 def same_run(ours, theirs):
     """As the same seed gives on one machine, but for the rounding of sums."""
     (weights, history, state, _), (expected, known, final, _) = ours, theirs
     assert (weights - expected).norm() <= 1e-4 * expected.norm()
-    for part, right in zip((*history.train, *history.test), (*known.train, *known.test)):
-        torch.testing.assert_close(part, right, rtol=0, atol=1e-3)
+    ours, theirs = (torch.stack([*each.train, *each.test]) for each in (history, known))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
     assert torch.equal(state, final)
 
 
@@ -60,7 +70,7 @@ class TestShares:
     def test_every_row_is_computed_once_and_weighs_the_same(self, batch, size):
         teams = [Team(rank, size) for rank in range(size)]
         rows = [list(range(batch))[team.share(batch)] for team in teams]
-        assert sum(rows, []) == list(range(batch))
+        assert list(itertools.chain(*rows)) == list(range(batch))
         assert max(map(len, rows)) - min(map(len, rows)) <= 1
         assert [team.weight(batch) for team in teams] == [len(some) / batch for some in rows]
 
@@ -70,35 +80,39 @@ class TestShares:
 
 
 class TestOneRun:
-    def test_weights_history_and_generator_are_those_of_one_process(self, several, one):
-        for found in several[1]:
+    def test_weights_history_and_generator_are_those_of_one_process(self, two, one):
+        for found in two:
             for name, ours in found["all_cases"].items():
                 same_run(ours, one[name])
 
-    def test_the_first_process_reports_whole_batches_and_the_others_nothing(self, several, one):
-        first, *others = (found["all_cases"]["dense"][3] for found in several[1])
+    def test_also_with_four(self, one, tmp_path):
+        for found in found_by("few", 4, tmp_path):
+            for name, ours in found["all_cases"].items():
+                same_run(ours, one[name])
+
+    def test_the_first_process_reports_whole_batches_and_the_others_nothing(self, two, one):
+        first, *others = (found["all_cases"]["dense"][3] for found in two)
         assert [len(bound) for bound in first] == [10, 10, 10, 10, 1] * 2
         torch.testing.assert_close(first, one["dense"][3], rtol=0, atol=1e-3)
         assert not any(others)
 
-    def test_no_noise_is_drawn_twice(self, several):
-        steps = list(zip(*(found["noise"] for found in several[1]), strict=True))
+    def test_no_noise_is_drawn_twice(self, two):
+        steps = list(zip(*(found["noise"] for found in two), strict=True))
         alone = together.noise(None)
         for (expected, _), parts in zip(alone[:-1], steps[:-1], strict=True):
             assert torch.equal(torch.cat([noise for noise, _ in parts]), expected)
         masks = torch.stack([mask for parts in steps for _, mask in parts])
         assert len(masks.unique(dim=0)) == len(masks)
 
-    def test_a_run_goes_on_with_another_number_and_the_first_alone_writes(self, several, one):
-        folder, found = several
-        for each in found:
+    def test_a_run_goes_on_with_another_number_and_the_first_alone_writes(self, two, one, folder):
+        for each in two:
             same_run(each["resumed"], one["dense"])
         assert [path.name for path in folder.glob("run-*")] == ["run-0.safetensors"]
         longer = together.case("dense", epochs=3, resume=folder / "run-0.safetensors")
         same_run(longer, together.case("dense", epochs=3))
 
-    def test_processes_with_different_images_are_refused(self, several):
-        for found in several[1]:
+    def test_processes_with_different_images_are_refused(self, two):
+        for found in two:
             assert "images is 40 with SHA-256" in found["unlike"]
             assert "in process 1, but 41 with SHA-256" in found["unlike"]
 
