@@ -17,12 +17,13 @@ from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.data.files import digest
 from vaelib.data.rows import Images, in_order, on_disk, some_of
 from vaelib.device import generator_on, keep_freed_memory, standard_normal, without_autocast
-from vaelib.distributed import as_one, team
+from vaelib.distributed import sharing, stepper
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.encoder import in_float32
 from vaelib.evaluation import checked_rows, in_full_precision, is_narrow, mean_terms
 from vaelib.guard import Guard, interruptible
 from vaelib.objectives import Objective, at
+from vaelib.processes import as_one, team
 from vaelib.run import History, Run, read_state
 from vaelib.schedule import Number, Progress, Schedule, value_at
 from vaelib.vae import LatentModel
@@ -121,8 +122,8 @@ def train(
     if state:
         run.restore(state)
     keep_freed_memory()
-    tested = us.sharing()(partial(mean_terms, model, test_images, protocol=protocol))
-    step = us.stepper(model)
+    tested = sharing(us)(partial(mean_terms, model, test_images, protocol=protocol))
+    step = stepper(model, us)
     precisely = without_autocast(like.device)  # which would keep its first copies of the weights
     with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
@@ -193,10 +194,8 @@ def _absolute(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path).expanduser().absolute()
 
 
-def _fingerprint(images: Tensor | None) -> str:
-    if images is None:
-        return "none"
-    return f"{len(images):,} with SHA-256 {digest({'': some_of(images)})}"
+def _fingerprint(rows: Tensor | None) -> str:
+    return "none" if rows is None else f"{len(rows):,} with SHA-256 {digest({'': some_of(rows)})}"
 
 
 def _state_to_resume(

@@ -44,9 +44,9 @@ from benchmarks.published.recipes import RECIPES, Recipe
 from benchmarks.timing import facts
 from vaelib import checkpoint, data, hierarchy, vae
 from vaelib.data.files import written_whole
-from vaelib.distributed import Team, alone, device, team
 from vaelib.hierarchy import Hierarchy
 from vaelib.objectives import Weighted
+from vaelib.processes import Team, alone, device, team
 from vaelib.schedule import ToZero, WarmUp
 from vaelib.training import History, Report, train
 from vaelib.vae import LatentModel

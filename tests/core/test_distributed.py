@@ -11,8 +11,9 @@ import pytest
 import together
 import torch
 
-from vaelib import distributed
-from vaelib.distributed import Team
+from vaelib import processes
+from vaelib.distributed import share, weight
+from vaelib.processes import Team
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not tried on this system")
 HOME = Path(__file__).parents[2]
@@ -69,14 +70,14 @@ class TestShares:
     @pytest.mark.parametrize(("batch", "size"), [(10, 1), (10, 2), (10, 4), (7, 3), (4, 4)])
     def test_every_row_is_computed_once_and_weighs_the_same(self, batch, size):
         teams = [Team(rank, size) for rank in range(size)]
-        rows = [list(range(batch))[team.share(batch)] for team in teams]
+        rows = [list(range(batch))[share(batch, team)] for team in teams]
         assert list(itertools.chain(*rows)) == list(range(batch))
         assert max(map(len, rows)) - min(map(len, rows)) <= 1
-        assert [team.weight(batch) for team in teams] == [len(some) / batch for some in rows]
+        assert [weight(batch, team) for team in teams] == [len(some) / batch for some in rows]
 
     def test_a_batch_with_fewer_rows_than_processes_is_everyones(self):
-        assert [Team(rank, 4).share(3) for rank in range(4)] == [slice(0, 3)] * 4
-        assert sum(Team(rank, 4).weight(3) for rank in range(4)) == 1
+        assert [share(3, Team(rank, 4)) for rank in range(4)] == [slice(0, 3)] * 4
+        assert sum(weight(3, Team(rank, 4)) for rank in range(4)) == 1
 
 
 class TestOneRun:
@@ -147,7 +148,7 @@ class TestEnding:
 
 
 def test_alone_each_process_trains_a_model_of_its_own(monkeypatch):
-    for name in distributed.STARTED:
+    for name in processes.STARTED:
         monkeypatch.setenv(name, "2")
-    with distributed.alone():
-        assert distributed.team() == Team(0, 1)
+    with processes.alone():
+        assert processes.team() == Team(0, 1)

@@ -132,7 +132,7 @@ no docstring"""  # 5, with the line before
 # What one reads when one comes to its notebook, or to a second device.
 LATER = (
     *("latent", "ans", "exact", "compression", "archive", "hierarchy", "sharpness", "objectives"),
-    "distributed",
+    *("processes", "distributed"),
 )
 
 
