@@ -5,15 +5,19 @@ each with the FOLDER. The exit code is that of the process that failed, or 0.
 """
 
 import atexit
+import contextlib
+import io
 import os
 import socket
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
-from vaelib import hierarchy, vae
+from benchmarks.published import reproduce
+from vaelib import hierarchy, processes, vae
 from vaelib.course.blog_post import Penalised
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.objectives import FreeBits, ImportanceWeighted, Weighted, path_derivative
@@ -105,8 +109,28 @@ def few(folder):
     return {"all_cases": {name: case(name) for name in ("dense", "hierarchy")}}
 
 
+def seeds(folder):
+    """What a benchmark of three seeds prints; training and judging are left out."""
+    reproduce.data = SimpleNamespace(load=lambda *which: SimpleNamespace(images=None))
+    reproduce.binarized_test_images, reproduce.BUILD = lambda: None, folder
+    reproduce.fit = lambda recipe, images, seed, *rest: {
+        "seed": seed,
+        "minutes": processes.team().size,
+    }
+    reproduce.judged = lambda run, samples: (
+        run
+        | {
+            "negative_log_likelihood": 1.0,
+            "negative_elbo": 2.0,
+        }
+    )
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        reproduce.main(["one-layer", "--seeds", "3", "--into", str(folder)])
+    return printed.getvalue()
+
+
 def everything(folder):
-    return {work.__name__: work(folder) for work in (all_cases, noise, resumed, unlike)}
+    return {work.__name__: work(folder) for work in (all_cases, noise, resumed, unlike, seeds)}
 
 
 def error_in_one(folder):

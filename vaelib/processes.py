@@ -180,12 +180,19 @@ def _told_once(us: Team) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        with contextlib.suppress(RuntimeError):  # the board is gone, and so is the first process
-            first = _board and _board[0].compare_set(call, "", str(us.rank)).decode()
-            if first == str(us.rank):
-                raise
-        _silence(error)
+        if _told_before(call, str(us.rank)):
+            _silence(error)
         raise
+
+
+def _told_before(call: str, rank: str) -> bool:
+    """Whether another process had an error in this call before this one; note that one has."""
+    if not _board:
+        return False
+    try:
+        return _board[0].compare_set(call, "", rank).decode() != rank
+    except RuntimeError:  # the board is gone, and so is the first process
+        return True
 
 
 def _silence(silent: BaseException) -> None:

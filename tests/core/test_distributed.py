@@ -1,6 +1,7 @@
 """Two and four processes make the run that one makes, and end together."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -116,6 +117,14 @@ class TestOneRun:
         for found in two:
             assert "images is 40 with SHA-256" in found["unlike"]
             assert "in process 1, but 41 with SHA-256" in found["unlike"]
+
+    def test_seeds_are_spread_over_processes(self, two, folder):
+        first, second = (found["seeds"] for found in two)
+        assert "Processes of two threads are slower there than one" in first
+        assert [text.count("now the judge") for text in (first, second)] == [2, 1]
+        rows = json.loads((folder / "one-layer.json").read_text(encoding="utf-8"))["runs"]
+        assert [row["seed"] for row in rows] == [0, 1, 2]
+        assert {row["minutes"] for row in rows} == {1}, "each is trained by its process alone"
 
 
 class TestEnding:
