@@ -23,7 +23,7 @@ HOME = Path(__file__).parents[2]
 def started(work, size, folder, **settings):
     """A finished call of `work` in so many processes."""
     command = [sys.executable, HOME / "tests" / "together.py", work, str(size), folder]
-    return subprocess.run(command, text=True, timeout=120, env=environment(), **settings)
+    return subprocess.run(command, text=True, timeout=600, env=environment(), **settings)
 
 
 def environment():
@@ -149,7 +149,7 @@ class TestEnding:
             try:
                 assert run.stdout.readline() == "go\n"
                 run.send_signal(signal.SIGINT)
-                told, warned = run.communicate(timeout=60)
+                told, warned = run.communicate(timeout=600)
             finally:
                 run.terminate()
         assert sorted(told.splitlines()) == ["ended 0", "ended 1"]

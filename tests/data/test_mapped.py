@@ -28,10 +28,10 @@ def trained(images, **settings):
     return torch.cat([value.flatten() for value in model.state_dict().values()]), history
 
 
-@pytest.mark.parametrize("at_once", [rows.AT_ONCE, 20_000])  # all batches together, or three
-def test_a_map_and_a_path_give_the_run_of_images_in_memory(file, pixels, at_once, monkeypatch):
+@pytest.mark.parametrize("gathered", [rows.GATHERED, 20_000])  # all batches together, or three
+def test_a_map_and_a_path_give_the_run_of_images_in_memory(file, pixels, gathered, monkeypatch):
     expected, known = trained(pixels)
-    monkeypatch.setattr(rows, "AT_ONCE", at_once)
+    monkeypatch.setattr(rows, "GATHERED", gathered)
     for given in (np.load(file, mmap_mode="r"), file, str(file)):
         weights, history = trained(given)
         assert torch.equal(weights, expected)
@@ -43,8 +43,8 @@ def test_a_map_and_a_path_give_the_run_of_images_in_memory(file, pixels, at_once
 def test_batches_come_in_order_whatever_is_gathered_together(pixels, monkeypatch):
     order = torch.randperm(len(pixels))
     expected = pixels[order].split(7)
-    for at_once in (1, 7 * 784, 20 * 784, 10**6):
-        monkeypatch.setattr(rows, "AT_ONCE", at_once)
+    for gathered in (1, 7 * 784, 20 * 784, 10**6):
+        monkeypatch.setattr(rows, "GATHERED", gathered)
         assert all(map(torch.equal, in_order(pixels, order, 7), expected))
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from vaelib.data.loading import Dataset
 
 Images = Tensor | np.ndarray | Dataset | str | Path  # bytes, as `rows_of` takes them
-AT_ONCE = 2**26  # bytes of images that are gathered, looked at or hashed together
+AT_ONCE = 2**26  # bytes of images that are looked at, or hashed, together
+GATHERED = 2**24  # bytes of images that are gathered together, for many batches
 ACCEPTED = (
     "expected images as uint8 from 0 to 255: a tensor or NumPy array of shape (image, pixel) or "
     "(image, height, width), what vaelib.data.load returns, or the path of a .npy file"
@@ -56,7 +57,7 @@ def in_order(
     images: UInt8[Tensor, "image pixel"], order: Tensor, batch_size: int
 ) -> Iterator[UInt8[Tensor, "batch pixel"]]:
     """Batches of the images in this order, gathered for many batches at once."""
-    batches = max(1, AT_ONCE // max(1, batch_size * images.shape[1]))
+    batches = max(1, GATHERED // max(1, batch_size * images.shape[1]))
     for some in order.split(batches * batch_size):
         yield from images.index_select(0, some.to(images.device)).to(order.device).split(batch_size)
 
