@@ -179,7 +179,8 @@ def start(work, size, folder):
 
 
 def until_stopped(folder):
-    """Train until someone presses Ctrl-C; say when the first step was taken."""
+    """Train until someone presses Ctrl-C; say which process this is, and when a step was taken."""
+    print("process", os.environ["RANK"], os.getpid(), flush=True)
     case("dense", epochs=10**6, watch=lambda report: report.step == 1 and print("go", flush=True))
     print("ended", os.environ["RANK"], flush=True)
 
