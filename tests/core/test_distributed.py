@@ -94,7 +94,7 @@ class TestOneRun:
 
     def test_the_first_process_reports_whole_batches_and_the_others_nothing(self, two, one):
         first, *others = (found["all_cases"]["dense"][3] for found in two)
-        assert [len(bound) for bound in first] == [10, 10, 10, 10, 1] * 2
+        assert [len(bound) for bound in first] == [9, 9, 9, 9, 1] * 2
         torch.testing.assert_close(first, one["dense"][3], rtol=0, atol=1e-3)
         assert not any(others)
 
@@ -115,8 +115,8 @@ class TestOneRun:
 
     def test_processes_with_different_images_are_refused(self, two):
         for found in two:
-            assert "images is 40 with SHA-256" in found["unlike"]
-            assert "in process 1, but 41 with SHA-256" in found["unlike"]
+            assert "images is 36 with SHA-256" in found["unlike"]
+            assert "in process 1, but 37 with SHA-256" in found["unlike"]
 
     def test_seeds_are_spread_over_processes(self, two, folder):
         first, second = (found["seeds"] for found in two)
