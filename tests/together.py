@@ -178,11 +178,16 @@ def start(work, size, folder):
     return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
 
 
+def say(*words):
+    """Write a line at once, so that no other process writes into it."""
+    return os.write(1, " ".join(map(str, [*words, "\n"])).encode())
+
+
 def until_stopped(folder):
     """Train until someone presses Ctrl-C; say which process this is, and when a step was taken."""
-    print("process", os.environ["RANK"], os.getpid(), flush=True)
-    case("dense", epochs=10**6, watch=lambda report: report.step == 1 and print("go", flush=True))
-    print("ended", os.environ["RANK"], flush=True)
+    say("process", os.environ["RANK"], os.getpid())
+    case("dense", epochs=10**6, watch=lambda report: report.step == 1 and say("go"))
+    say("ended", os.environ["RANK"])
 
 
 if __name__ == "__main__":

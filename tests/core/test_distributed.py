@@ -153,7 +153,7 @@ class TestEnding:
                 told, warned = run.communicate(timeout=600)
             finally:
                 run.terminate()
-        assert sorted(told.splitlines()) == ["ended 0", "ended 1"], warned
+        assert sorted(map(str.split, told.splitlines())) == [["ended", "0"], ["ended", "1"]], warned
         assert warned.count("training was stopped in epoch") == 1
         assert run.returncode == 0
 
