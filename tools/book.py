@@ -19,6 +19,7 @@ LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 PARTS = {  # the pages of the package: what is read in an evening, and what later topics add
     "The model": "binarization encoder decoder elbo vae initialization",
     "Train, keep, sample": "training schedule run guard checkpoint sampling device calm",
+    "More than one device": "distributed processes",
     "Evaluate": "evaluation latent sharpness",
     "More levels, other objectives": "hierarchy objectives",
     "Compress": "ans exact compression archive",

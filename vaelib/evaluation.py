@@ -14,6 +14,7 @@ from vaelib.binarization import LEAST_INK, Protocol, dynamic, protocol_named, th
 from vaelib.data.rows import Images, check_ink, rows_of
 from vaelib.decoder import Bernoulli
 from vaelib.device import checked_generator, generator_on, keep_freed_memory, standard_normal
+from vaelib.distributed import own_rows, whole
 from vaelib.elbo import ElboTerms, log_mean_exp
 from vaelib.encoder import Gaussian, check_rows, in_float32
 from vaelib.vae import LatentModel, Likelihood, evaluating
@@ -275,9 +276,9 @@ def _levels(
     with _binary(model, images, protocol, generator) as (rows, binarize, generator):
         for image in map(binarize, rows.split(batch_size)):
             noise = standard_normal(len(image), model.latent, like=image, generator=generator)
-            levels, explained = model.infer(image, noise)
-            rates.append(torch.stack([level.kl for level in levels]))
-            log_likelihood.append(explained)
+            levels, explained = model.infer(*own_rows(image, noise))
+            rates.append(whole(torch.stack([level.kl for level in levels]), len(image)))
+            log_likelihood.append(whole(explained, len(image)))
     return torch.cat(rates, 1), torch.cat(log_likelihood)
 
 

@@ -94,7 +94,7 @@ class Guard:
                 f"than model.largest_gradient, {self.run.model.largest_gradient:g}, and were "
                 "shortened to it. No step was skipped. If the loss stays high, lower the learning "
                 "rate or raise this limit",
-                stacklevel=4,
+                stacklevel=5,
             )
         self.shortened.zero_()
 

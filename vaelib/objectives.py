@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from vaelib.distributed import batch_mean
 from vaelib.elbo import ElboTerms, elbo, log_mean_exp
 from vaelib.schedule import Number, Progress, Schedule, value_at
 from vaelib.vae import LatentModel
@@ -68,7 +69,7 @@ class FreeBits:
     def __call__(self, model: LatentModel, image: Tensor, noise: Tensor) -> ElboTerms:
         levels, log_likelihood = model.infer(image, noise)
         costs = [level.kl for level in levels]
-        raised = [cost + (self.nats - cost.mean()).clamp(min=0) for cost in costs]
+        raised = [cost + (self.nats - batch_mean(cost)).clamp(min=0) for cost in costs]
         return ElboTerms(log_likelihood, sum(raised))
 
 

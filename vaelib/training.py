@@ -16,13 +16,15 @@ from vaelib.adam import Adam
 from vaelib.binarization import Protocol, protocol_named
 from vaelib.checkpoint import Checkpoint, CheckpointError
 from vaelib.data.files import digest
-from vaelib.data.rows import Images
+from vaelib.data.rows import Images, in_order, on_disk, some_of
 from vaelib.device import generator_on, keep_freed_memory, standard_normal, without_autocast
+from vaelib.distributed import sharing, stepper
 from vaelib.elbo import ElboTerms, elbo
 from vaelib.encoder import in_float32
 from vaelib.evaluation import checked_rows, in_full_precision, is_narrow, mean_terms
 from vaelib.guard import Guard, interruptible
 from vaelib.objectives import Objective, at
+from vaelib.processes import as_one, team
 from vaelib.run import History, Run, read_state
 from vaelib.schedule import Number, Progress, Schedule, value_at
 from vaelib.vae import LatentModel
@@ -42,6 +44,7 @@ class Report(NamedTuple):
 
 
 @torch.inference_mode(mode=False)
+@as_one
 def train(
     model: LatentModel,
     images: Images,
@@ -65,9 +68,12 @@ def train(
     `learning_rate` a number or a schedule. `test_images` are evaluated after every epoch, and
     `watch` gets a `Report` after every step. Gradients longer than `model.largest_gradient` are
     shortened to that norm. The run takes place where the model is, such as after
-    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. It is
+    `model.to("cuda")`: images go there as bytes, and no value is read back within an epoch. Images
+    in a mapped `.npy` file, or at a path of one, are not loaded: batches are read from it. It is
     computed in the type of the model's weights, whatever autocast says; what is reported of a
     bfloat16 or float16 model is computed again in float32.
+
+    Under torchrun, all processes train one model: see `vaelib.distributed`.
 
     **Stopping and going on.** Ctrl-C, a notebook's stop button, or a KeyboardInterrupt from
     `watch` ends training after the step under way; the history so far is returned, with a warning
@@ -85,7 +91,7 @@ def train(
     epochs, batch_size = map(operator.index, (epochs, batch_size))
     if min(epochs, batch_size) < 1:
         raise ValueError(f"expected at least 1 epoch and 1 image, got {epochs} and {batch_size}")
-    images = checked_rows(model, images, protocol)
+    stays, images = on_disk(images), checked_rows(model, images, protocol)
     if test_images is not None:
         test_images = checked_rows(model, test_images, protocol)
     learning_rate = learning_rate if callable(learning_rate) else float(learning_rate)
@@ -104,8 +110,11 @@ def train(
         test_images=_fingerprint(test_images),
         device=like.device.type,
     )
-    state = _state_to_resume(model, resume, save_to)
-    images, generator = images.to(like.device), generator_on(like.device, generator)
+    us = team()
+    us.check_alike(settings)
+    state = us.from_first(partial(_state_to_resume, model, resume, save_to))
+    images = images if stays else images.to(like.device)
+    generator = generator_on(like.device, generator)
     samples = [objective.samples] if hasattr(objective, "samples") else []
     optimizer = Adam(model.parameters())
     draw = dict(like=like, generator=generator)
@@ -113,21 +122,21 @@ def train(
     if state:
         run.restore(state)
     keep_freed_memory()
-    tested = partial(mean_terms, model, test_images, protocol=protocol)
+    tested = sharing(us)(partial(mean_terms, model, test_images, protocol=protocol))
+    step = stepper(model, us)
     precisely = without_autocast(like.device)  # which would keep its first copies of the weights
     with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
         while run.epoch <= epochs and not stop.requested:
-            for pixels in images.index_select(0, run.order_of_epoch(len(images))).split(batch_size):
+            for pixels in in_order(images, run.order_of_epoch(len(images)), batch_size):
                 epoch, history, now = run.epoch, None, Progress(run.step, steps)
                 image = binarize(pixels, generator).to(like.dtype)
                 noise = standard_normal(*samples, len(image), model.latent, **draw)
-                terms = at(objective, now)(model, image, noise)
-                loss = terms.loss
+                terms, loss = step(at(objective, now), image, noise)
                 guard.check(loss, terms, image, noise)
                 optimizer.zero_grad()
                 loss.backward()
                 guard.shorten()
-                terms = _exact(terms, at(objective, now), model, image, noise)
+                terms = _exact(terms, model, step, at(objective, now), image, noise)
                 optimizer.step(value_at(learning_rate, now))
                 terms = run.count(terms)
                 if not len(run.order):
@@ -139,6 +148,7 @@ def train(
                     watch(Report(epoch, run.step, terms, history))
                 except KeyboardInterrupt:
                     stop.requested = True
+                stop.requested = us.any(stop.requested)
                 if stop.requested:
                     break
     if run.epoch <= epochs:
@@ -150,20 +160,20 @@ def train(
             f"resume=history, the history that this call returns{file}. To start over, build a "
             "fresh model.",
             InterruptedTraining,
-            stacklevel=3,  # the decorator is between
+            stacklevel=4,  # the decorators are between
         )
     return run.history()._replace(state=run.state())
 
 
 @torch.no_grad()
 def _exact(
-    terms: ElboTerms, objective: Objective, model: LatentModel, image: Tensor, noise: Tensor
+    terms: ElboTerms, model: LatentModel, step: Callable, objective: Objective, *batch: Tensor
 ) -> ElboTerms:
     """`terms`, or for weights that are narrower than float32, what they give in float32."""
     if not is_narrow(next(model.parameters())):
         return terms
     with in_full_precision(model):
-        return objective(model, in_float32(image), in_float32(noise))
+        return step(objective, *map(in_float32, batch))[0]
 
 
 def _described(setting: object) -> str:
@@ -183,8 +193,8 @@ def _absolute(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path).expanduser().absolute()
 
 
-def _fingerprint(images: Tensor | None) -> str:
-    return "none" if images is None else f"{len(images):,} with SHA-256 {digest({'': images})}"
+def _fingerprint(rows: Tensor | None) -> str:
+    return "none" if rows is None else f"{len(rows):,} with SHA-256 {digest({'': some_of(rows)})}"
 
 
 def _state_to_resume(
@@ -230,6 +240,6 @@ def _save(run: Run, path: Path | None) -> bool:
     try:
         run.save(path)
     except (OSError, CheckpointError, RuntimeError, ValueError, TypeError) as error:
-        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=4)
+        warnings.warn(f"{path} could not be written: {error}. Training goes on.", stacklevel=5)
         return False
     return True

@@ -129,9 +129,12 @@ no docstring"""  # 5, with the line before
     assert code_lines(text) == 9
 
 
-# What one reads when one comes to its notebook.
 TWINS = ("adam", "quick")  # of PyTorch's functions, which one knows
-LATER = ("latent", "ans", "exact", "compression", "archive", "hierarchy", "sharpness", "objectives")
+# What one reads when one comes to its notebook, or to a second device.
+LATER = (
+    *("latent", "ans", "exact", "compression", "archive", "hierarchy", "sharpness", "objectives"),
+    *("processes", "distributed"),
+)
 
 
 def test_the_core_reads_in_an_evening():

@@ -1,5 +1,10 @@
 """Images as rows of bytes, whatever they came in: what training and evaluation work on."""
 
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -7,10 +12,12 @@ from torch import Tensor
 
 from vaelib.data.loading import Dataset
 
-Images = Tensor | np.ndarray | Dataset  # bytes, as `rows_of` takes them
+Images = Tensor | np.ndarray | Dataset | str | Path  # bytes, as `rows_of` takes them
+AT_ONCE = 2**26  # bytes of images that are looked at, or hashed, together
+GATHERED = 2**24  # bytes of images that are gathered together, for many batches
 ACCEPTED = (
     "expected images as uint8 from 0 to 255: a tensor or NumPy array of shape (image, pixel) or "
-    "(image, height, width), or what vaelib.data.load returns"
+    "(image, height, width), what vaelib.data.load returns, or the path of a .npy file"
 )
 
 
@@ -18,12 +25,15 @@ def rows_of(images: object) -> UInt8[Tensor, "image pixel"]:
     """`images` as a tensor of bytes, a row of pixels for each image.
 
     Takes a tensor or NumPy array of bytes, or of booleans where True is ink, with or without the
-    side lengths, and a data set that `vaelib.data.load` returned. Raises TypeError for anything
-    else; the message names the way.
+    side lengths, and a data set that `vaelib.data.load` returned. A map of a file, such as
+    `np.load(path, mmap_mode="r")`, stays on the disk, and so does the `.npy` file at a path. Raises
+    TypeError for anything else; the message names the way.
     """
     found = images.images if isinstance(images, Dataset) else images
+    if isinstance(found, str | os.PathLike) and os.fspath(found).endswith(".npy"):
+        found = np.load(os.path.expanduser(found), mmap_mode="r")
     if isinstance(found, np.ndarray) and found.dtype in (np.uint8, np.bool_):
-        found = torch.from_numpy(np.require(found, requirements=("C", "W")))
+        found = _tensor_of(found)
     if isinstance(found, Tensor) and found.dtype == torch.bool:
         found = found.to(torch.uint8) * 255
     if isinstance(found, Tensor | np.ndarray) and found.dtype != torch.uint8:
@@ -34,13 +44,45 @@ def rows_of(images: object) -> UInt8[Tensor, "image pixel"]:
     return found.flatten(1) if found.ndim > 2 else found
 
 
+def _tensor_of(array: np.ndarray) -> Tensor:
+    """A tensor of the array's values, a copy where PyTorch needs one, but none of a map."""
+    if not isinstance(array, np.memmap) or not array.flags.c_contiguous:
+        return torch.from_numpy(np.require(array, requirements=("C", "W")))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def in_order(
+    images: UInt8[Tensor, "image pixel"], order: Tensor, batch_size: int
+) -> Iterator[UInt8[Tensor, "batch pixel"]]:
+    """Batches of the images in this order, gathered for many batches at once."""
+    batches = max(1, GATHERED // max(1, batch_size * images.shape[1]))
+    for some in order.split(batches * batch_size):
+        yield from images.index_select(0, some.to(images.device)).to(order.device).split(batch_size)
+
+
+def some_of(images: UInt8[Tensor, "image pixel"]) -> UInt8[Tensor, "few pixel"]:
+    """All images, or as many at equal distances as have `AT_ONCE` bytes."""
+    return images[:: max(1, -(-images.numel() // AT_ONCE))]
+
+
+def on_disk(images: object) -> bool:
+    """Whether images are a map of a file, which need not fit into memory."""
+    return isinstance(images, np.memmap | str | os.PathLike)
+
+
 def check_ink(pixels: UInt8[Tensor, "*shape"], least: int = 17) -> None:
     """Raise ValueError if the largest byte lies above 0 and below `least`.
 
     Such as binary images with bytes 0 and 1, or scikit-learn's digits, which end at 16: to a
     protocol that takes 255 for full ink they are as good as blank.
     """
-    most = pixels.max().item() if pixels.numel() else 0
+    most = 0
+    for some in pixels.flatten().split(AT_ONCE):
+        most = max(most, some.max().item()) if len(some) else 0
+        if most >= least:
+            return
     if not 0 < most < least:
         return
     said = "expected bytes from 0 to 255, where 255 is full ink, but"
