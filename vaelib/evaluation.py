@@ -83,7 +83,8 @@ def estimate(
     hardly depends on `samples`. Without a `generator` all noise is that of seed 0. All pixels are
     drawn before any latent, so one seed gives the same binary images to every model and number of
     samples. `watch` gets the number of images of each piece that is done, such as `update` of a
-    progress bar: `with tqdm(total=len(images)) as bar: estimate(…, watch=bar.update)`. Raises ValueError for fewer than one sample, and what `checked_rows` raises.
+    progress bar: `with tqdm(total=len(images)) as bar: estimate(…, watch=bar.update)`. Raises
+    ValueError for fewer than one sample, and what `checked_rows` raises.
     """
     samples, bounds, evidences = _count(samples, "sample"), [], []
     with _binary(model, images, protocol, generator) as (rows, binarize, generator):

@@ -123,10 +123,10 @@ def train(
         run.restore(state)
     keep_freed_memory()
     tested = sharing(us)(partial(mean_terms, model, test_images, protocol=protocol))
-    step = stepper(model, us)
+    step, stopped = stepper(model, us), False
     precisely = without_autocast(like.device)  # which would keep its first copies of the weights
     with torch.enable_grad(), precisely, Guard(run) as guard, interruptible() as stop:
-        while run.epoch <= epochs and not stop.requested:
+        while run.epoch <= epochs and not stopped:
             for pixels in in_order(images, run.order_of_epoch(len(images)), batch_size):
                 epoch, history, now = run.epoch, None, Progress(run.step, steps)
                 image = binarize(pixels, generator).to(like.dtype)
@@ -148,8 +148,7 @@ def train(
                     watch(Report(epoch, run.step, terms, history))
                 except KeyboardInterrupt:
                     stop.requested = True
-                stop.requested = us.any(stop.requested)
-                if stop.requested:
+                if stopped := us.any(stop.requested):
                     break
     if run.epoch <= epochs:
         guard.check_epoch()
