@@ -61,6 +61,24 @@ assert loss < 120, "too high"
 print(torch.rand(1, generator=torch.Generator().manual_seed(3)).item())
 """
 
+    def test_every_measured_value_lies_within_its_band(self):
+        for row in json.loads(bands.RESULTS.read_text())["rows"]:
+            path = bands.NOTEBOOKS / f"{row['notebook']}.ipynb"
+            allowed = bands.expectations(nbformat.read(path, as_version=4))
+            assert row["values"].keys() == allowed.keys(), f"measure {path.stem} again"
+            outside = bands.outside(row, allowed)
+            assert not outside, (path.stem, outside)
+            assert not row["failed"], (path.stem, row["failed"])
+
+    def test_a_notebook_is_measured_on_every_arithmetic(self):
+        rows = json.loads(bands.RESULTS.read_text())["rows"]
+        keys = [tuple(row[key] for key in bands.KEY) for row in rows]
+        assert len(set(keys)) == len(keys)
+        libraries = {(row["notebook"], row["blas"]) for row in rows}
+        for name, count in Counter(key[:2] for key in keys).items():
+            assert count == 2 * len(bands.THREADS) * len(bands.SEEDS), name
+        assert all(count == 2 for count in Counter(name for name, _ in libraries).values())
+
     def test_a_value_outside_its_band_is_named(self):
         row = {"dataset": "mnist", "values": {"loss": [119, 123], "rate": [1, 1.5]}}
         allowed = {"loss": {"mnist": (118, 121), "glyphs": (0, 200)}, "rate": {"mnist": (1, 2)}}

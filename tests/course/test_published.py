@@ -305,8 +305,6 @@ LITERATURE = results.read("literature")
 # samples. These have one seed so far, and fewer samples, because they take long to judge; every
 # table that shows them says so.
 ONE_RUN = {
-    "latent-20": 500,
-    "latent-50": 500,
     "conv-one-layer": 100,
     "conv-two-level": 100,
 }
@@ -334,9 +332,6 @@ def enough(name, runs):
         ("one-layer", [0, 1], [5000] * 2, False),
         ("two-level", [0], [5000], False),
         ("two-level", [0, 1, 2], [500] * 3, False),
-        ("latent-50", [0], [500], True),
-        ("latent-50", [0, 1, 2], [499] * 3, False),
-        ("latent-50", [0, 1], [500, 600], False),
         ("conv-two-level", [0], [100], True),
         ("conv-two-level", [0], [99], False),
         ("conv-two-level", [0, 1], [100] * 2, True),
