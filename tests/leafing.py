@@ -117,10 +117,14 @@ class Leaf:
 
     def look(self, width: int, scheme: str, height: int = 800) -> None:
         """Look at the page in a window of another width, and in "light" or "dark" colours."""
+        resized = self.page.viewport_size != {"width": width, "height": height}
         self.page.emulate_media(color_scheme=scheme)
         self.page.set_viewport_size({"width": width, "height": height})
+        if resized:  # the theme makes boxes that scroll tab stops, 300 ms later
+            self.page.wait_for_timeout(400)
         frame = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
         self.page.evaluate(frame)
+        self.page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished))")
 
     def outside(self, base: str) -> list[str]:
         """What was asked for that does not lie below an address."""
