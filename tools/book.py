@@ -18,7 +18,7 @@ RESULTS = "vaelib/course/results/**/*.json"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 PARTS = {  # the pages of the package: what is read in an evening, and what later topics add
     "The model": "binarization encoder decoder elbo vae initialization",
-    "Train, keep, sample": "training schedule run guard checkpoint sampling device calm",
+    "Train, keep, sample": "training schedule run guard checkpoint sampling device calm adam quick",
     "More than one device": "distributed processes",
     "Evaluate": "evaluation latent sharpness",
     "More levels, other objectives": "hierarchy objectives",
