@@ -41,6 +41,7 @@ class BernoulliLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(context: FunctionCtx, image: Tensor, logits: Tensor) -> Tensor:
+        """log p of each image, in nats, summed over the last dimension of the logits."""
         context.save_for_backward(image, logits)
         linear = torch.linalg.vecdot(logits, image - 0.5)
         sizes = logits.abs()
@@ -51,6 +52,7 @@ class BernoulliLogProb(torch.autograd.Function):
 
     @staticmethod
     def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients along the image, l, and along the logits, x − σ(l), times `gradient`."""
         (image, logits), along = context.saved_tensors, gradient.unsqueeze(-1)
         of_image, of_logits = context.needs_input_grad
         return (
