@@ -1,6 +1,7 @@
 """The same values and gradients as PyTorch's functions, to rounding, in a fraction of the time.
 
-Both use that the logistic function σ is by far the fastest of its kind in PyTorch.
+Both use the logistic function σ, which on a CPU PyTorch computes several times as fast as tanh or
+log1p.
 """
 
 import math
