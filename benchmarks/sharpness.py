@@ -226,8 +226,6 @@ def add_runs(
     row = {"name": name, "about": source["recipe"]["about"], "bits_per_pixel": None}
     old = rows.get(name, {"runs": []})
     known = {} if again or made_up(old) else {run["checkpoint"]: run for run in old["runs"]}
-    if known:
-        row["bits_per_pixel"] = old["bits_per_pixel"]
     runs = []
     for run in source["runs"]:
         path = checkpoint_of(name, run["seed"])
@@ -235,9 +233,11 @@ def add_runs(
         measured = known.get(digest) or measure(model, scene)
         levels = run.get("levels") or level_rates(model, scene.binarized, protocol="static")
         found = measured | copied(run) | {"levels": list(levels), "checkpoint": digest}
+        if not runs:  # the first run's
+            same = known and digest == old["runs"][0]["checkpoint"]
+            bits = old["bits_per_pixel"] if same else bits_per_pixel(model, scene.binarized)
+            row["bits_per_pixel"] = round(bits, 4)
         runs.append(rounded(found))
-        if row["bits_per_pixel"] is None:
-            row["bits_per_pixel"] = round(bits_per_pixel(model, scene.binarized), 4)
         rows[name] = row | {"latents": list(model.sizes), "runs": runs}
         file["rows"] = [rows[one] for one in NAMES if one in rows]
         keep()

@@ -1,4 +1,4 @@
-"""Adam, computed by PyTorch, without what PyTorch's class adds to each step and to the first."""
+"""Adam by PyTorch's `adam` function, without the overhead of the class `torch.optim.Adam`."""
 
 from collections.abc import Iterable
 
@@ -57,7 +57,7 @@ class Adam:
         )
 
     def restore(self, averages: dict[int, dict[str, Tensor]]) -> None:
-        """Go on from the `averages` of another Adam, by the numbers of its values."""
+        """Go on from the `averages` of another Adam, whose values have the same numbers."""
         self.averages = {number: self._start(self.values[number]) for number in averages}
         for number, given in averages.items():
             for name, value in given.items():

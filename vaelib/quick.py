@@ -1,7 +1,7 @@
-"""The same values and gradients as PyTorch's functions, to rounding, in a fraction of the time.
+"""Faster versions of tanh and of the Bernoulli log-likelihood, equal to PyTorch's up to rounding.
 
-Both use the logistic function σ, which on a CPU PyTorch computes several times as fast as tanh or
-log1p.
+Both are computed from the logistic function σ. On a CPU, PyTorch computes σ several times as fast
+as tanh or log1p.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx
 
 
 class Tanh(nn.Tanh):
-    """tanh a = 2 σ(2a) − 1, for float32; else PyTorch's. The error is at most 2⁻²²."""
+    """tanh a = 2 σ(2a) − 1, for float32 on a CPU; otherwise PyTorch's. The error is at most 2⁻²²."""
 
     def forward(self, values: Tensor) -> Tensor:
         quick = values.dtype == torch.float32 and values.device.type == "cpu"
@@ -36,8 +36,8 @@ class BernoulliLogProb(torch.autograd.Function):
     """log p of binary images given logits, in nats, as `vaelib.decoder.log_likelihood`.
 
     log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
-    lies in [½, 1], a hundred of them can be multiplied before a logarithm is taken. The gradient is
-    x − σ(l). Images are broadcast over leading dimensions of the logits.
+    lies in [½, 1], a product of a hundred does not underflow, and one logarithm replaces a hundred.
+    The gradient is x − σ(l). Images are broadcast over leading dimensions of the logits.
     """
 
     @staticmethod
