@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx
 
 
 class Tanh(nn.Tanh):
-    """tanh a = 2 σ(2a) − 1, for float32 on a CPU; otherwise PyTorch's. The error is at most 2⁻²²."""
+    """tanh a = 2 σ(2a) − 1, for float32 on a CPU; else PyTorch's. The error is at most 2⁻²²."""
 
     def forward(self, values: Tensor) -> Tensor:
         quick = values.dtype == torch.float32 and values.device.type == "cpu"
