@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from importlib.metadata import files
+from multiprocessing import get_context
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
@@ -107,12 +108,18 @@ def build(into: Path, *, quick: bool) -> int:
     work = into.parent / f"{into.name}.parts"
     gather(work / "pages")
     shutil.rmtree(into, ignore_errors=True)
-    settings = ("-c", str(HOME / "book"), "-d", str(work / "doctrees"), "-E", "-j", "auto")
+    # Training takes as long as all pages, so both are done side by side.
+    settings = dict(quick=quick, threads=1)
+    to_play = get_context("spawn").Process(
+        target=playground.write, args=[into / "_static" / "playground"], kwargs=settings
+    )
+    to_play.start()
+    options = ("-c", str(HOME / "book"), "-d", str(work / "doctrees"), "-E", "-j", "auto")
     strict = ("-W", "--keep-going", "-q")
-    failed = build_main(["-b", "html", *settings, *strict, str(work / "pages"), str(into)])
+    failed = build_main(["-b", "html", *options, *strict, str(work / "pages"), str(into)])
     put_formulas(into / "_static" / "mathjax")
-    playground.write(into / "_static" / "playground", quick=quick)
-    return failed
+    to_play.join()
+    return failed or to_play.exitcode
 
 
 def main(arguments: list[str] | None = None) -> int:
