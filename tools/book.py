@@ -19,7 +19,8 @@ RESULTS = "vaelib/course/results/**/*.json"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 PARTS = {  # the pages of the package: what is read in an evening, and what later topics add
     "The model": "binarization encoder decoder elbo vae initialization",
-    "Train, keep, sample": "training schedule run guard checkpoint sampling device calm adam quick",
+    "Train, keep, sample": "training schedule run guard checkpoint sampling device calm adam quick "
+    "fused",
     "More than one device": "distributed processes",
     "Evaluate": "evaluation latent sharpness",
     "More levels, other objectives": "hierarchy objectives",

@@ -25,12 +25,13 @@ def log_likelihood(
     outside [0, 1]; on an accelerator, the values of pixels are not checked.
     """
     check_alike("images and logits", image, logits)
-    _check_pixels(image)
+    check_pixels(image)
     image, logits = in_float32(image), in_float32(logits)
     return -F.binary_cross_entropy_with_logits(logits, image, reduction="none").sum(-1)
 
 
-def _check_pixels(image: Tensor) -> None:
+def check_pixels(image: Tensor) -> None:
+    """Raise ValueError for pixels outside [0, 1]; on an accelerator, nothing is checked."""
     if image.numel() and not reading_waits(image.device):  # to read would be to wait there
         low, high = (value.item() for value in image.aminmax())
         if not (low >= 0 and high <= 1):
@@ -51,7 +52,7 @@ class Bernoulli(NamedTuple):
         Images are broadcast over leading dimensions of the logits. Raises ValueError as that does.
         """
         check_alike("images and logits", image, self.logits[(0,) * (self.logits.ndim - image.ndim)])
-        _check_pixels(image)
+        check_pixels(image)
         return BernoulliLogProb.apply(in_float32(image), in_float32(self.logits))
 
     @property

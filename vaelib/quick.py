@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+MINUS_ONE = torch.tensor(-1.0)
+
 
 class Tanh(nn.Tanh):
     """tanh a = 2 σ(2a) − 1, for float32 on a CPU; else PyTorch's. The error is at most 2⁻²²."""
@@ -19,11 +21,16 @@ class Tanh(nn.Tanh):
         return _Tanh.apply(values) if quick else torch.tanh(values)
 
 
+def tanh(values: Tensor) -> Tensor:
+    """tanh without a gradient."""
+    half = (values + values).sigmoid_()
+    return torch.add(MINUS_ONE, half, alpha=2, out=half)
+
+
 class _Tanh(torch.autograd.Function):
     @staticmethod
     def forward(context: FunctionCtx, values: Tensor) -> Tensor:
-        result = (values + values).sigmoid_().mul_(2).sub_(1)
-        context.save_for_backward(result)
+        context.save_for_backward(result := tanh(values))
         return result
 
     @staticmethod
@@ -32,24 +39,29 @@ class _Tanh(torch.autograd.Function):
         return torch.ops.aten.tanh_backward(gradient, result)
 
 
-class BernoulliLogProb(torch.autograd.Function):
+def bernoulli_log_prob(image: Tensor, logits: Tensor) -> Tensor:
     """log p of binary images given logits, in nats, as `vaelib.decoder.log_likelihood`.
 
     log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
     lies in [½, 1], a product of a hundred does not underflow, and one logarithm replaces a hundred.
-    The gradient is x − σ(l). Images are broadcast over leading dimensions of the logits.
+    Images are broadcast over leading dimensions of the logits; without a gradient.
     """
+    linear = (logits * (image - 0.5)).sum(-1)
+    sizes = logits.abs()
+    size = sizes.sum(-1)
+    together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
+    products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
+    return linear - 0.5 * size + products.log().sum(-1)
+
+
+class BernoulliLogProb(torch.autograd.Function):
+    """`bernoulli_log_prob` with its gradient along the logits, x − σ(l)."""
 
     @staticmethod
     def forward(context: FunctionCtx, image: Tensor, logits: Tensor) -> Tensor:
         """log p of each image, in nats, summed over the last dimension of the logits."""
         context.save_for_backward(image, logits)
-        linear = torch.linalg.vecdot(logits, image - 0.5)
-        sizes = logits.abs()
-        size = sizes.sum(-1)
-        together = math.gcd(logits.shape[-1], 112)  # pixels, and 2 ** -112 is no underflow yet
-        products = sizes.sigmoid_().unflatten(-1, (-1, together)).prod(-1)
-        return linear - 0.5 * size + products.log().sum(-1)
+        return bernoulli_log_prob(image, logits)
 
     @staticmethod
     def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -97,6 +97,7 @@ def train(
     learning_rate = learning_rate if callable(learning_rate) else float(learning_rate)
     binarize, save_to = protocol_named(protocol), _absolute(save_to)
     steps, like = epochs * -(-len(images) // batch_size), next(model.parameters())
+    narrow = is_narrow(like)
     start = Progress(0, steps)
     scheduled = callable(learning_rate) or at(objective, start) != objective
     settings = dict(
@@ -136,7 +137,8 @@ def train(
                 optimizer.zero_grad()
                 loss.backward()
                 guard.shorten()
-                terms = _exact(terms, model, step, at(objective, now), image, noise)
+                if narrow:
+                    terms = _exact(model, step, at(objective, now), image, noise)
                 optimizer.step(value_at(learning_rate, now))
                 terms = run.count(terms)
                 if not len(run.order):
@@ -165,12 +167,8 @@ def train(
 
 
 @torch.no_grad()
-def _exact(
-    terms: ElboTerms, model: LatentModel, step: Callable, objective: Objective, *batch: Tensor
-) -> ElboTerms:
-    """`terms`, or for weights that are narrower than float32, what they give in float32."""
-    if not is_narrow(next(model.parameters())):
-        return terms
+def _exact(model: LatentModel, step: Callable, objective: Objective, *batch: Tensor) -> ElboTerms:
+    """The terms of a model whose weights are narrower than float32, computed in float32."""
     with in_full_precision(model):
         return step(objective, *map(in_float32, batch))[0]
 

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from vaelib import fused
 from vaelib.binarization import check_alike
-from vaelib.decoder import Bernoulli, ConvDecoder, Decoder
+from vaelib.decoder import Bernoulli, ConvDecoder, Decoder, check_pixels
 from vaelib.device import without_autocast
 from vaelib.elbo import ElboTerms, kl, log_ratio
 from vaelib.encoder import ConvEncoder, Encoder, Gaussian, check_images, check_rows, reparameterize
@@ -161,6 +162,14 @@ class VAE(LatentModel):
                 )
         self.encoder, self.decoder = encoder, decoder
         self.sizes, self.pixels = (encoder.latent,), encoder.pixels
+
+    def terms(self, image: Tensor, noise: Tensor) -> ElboTerms:
+        """As `LatentModel.terms`; that of the blog post's network by `vaelib.fused`."""
+        given = fused.parameters_of(self, image, noise) if type(self) is VAE else None
+        if given is None:
+            return super().terms(image, noise)
+        check_pixels(image)
+        return ElboTerms(*fused.FusedTerms.apply(image, noise, *given))
 
     def posterior(self, image: Tensor, above: list[Tensor]) -> Gaussian:
         """What the encoder predicts."""
