@@ -39,9 +39,12 @@ REVEAL = re.compile(
     r"|plugin/notes/notes\.js"
 )
 WORDS, SENTENCES = 60, 2  # of prose on a slide, at most
+WIDTH = 61  # em: a line of so many letters of 1 em is as wide as a slide
 FEW = 35  # words, which leave room for a picture
 FORMULA = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 FOLD = re.compile(r"<details>.*?</details>", re.DOTALL)
+STEP = re.compile(r"\*\*\d\. .+?\*\*")  # how a paragraph begins that is a step
+NOTICE = "**What to notice.**"
 LINK = re.compile(r"\[([^]]+)\]\((?!https?:)[^)]*\)")
 
 
@@ -127,10 +130,11 @@ def slides_of(section: Section) -> Iterator[Slide]:
             short = len(body.split()) < FEW and "$$" not in body and "<li>" not in body
             yield Slide(section.title, body, notes(cell.source), short)
         elif "check" not in tags and "explorers." not in cell.source.replace("explorers.strip", ""):
+            said = following.source if following.cell_type == "markdown" else ""
+            text = printed(cell)
             if "slide" in tags:
-                yield Slide(section.title, code(cell.source))
-            if shown := result(cell):
-                said = following.source if following.cell_type == "markdown" else ""
+                yield Slide(section.title, code(cell.source) + text)
+            if shown := result(cell) or (text if NOTICE in said and "slide" not in tags else ""):
                 yield Slide(section.title, shown + caption(said))
 
 
@@ -141,13 +145,16 @@ def prose(markdown: str, *, opening: bool) -> str:
     for paragraph in paragraphs:
         if FORMULA.match(paragraph):
             if len(parts) < 5 and sum("$$" in part for part in parts) < 2:
-                parts += [before, paragraph] if before and before not in parts else [paragraph]
+                said = before and not any(before in part for part in parts)
+                parts += [before, paragraph] if said else [paragraph]
             before = ""
         elif opening and not parts and not paragraph.startswith(("*", "|", "`")):
             parts.append(first(paragraph))
-            before = ""
+            before = last(paragraph)
         elif opening and len(parts) == 1 and re.match(r"(-|1\.) ", paragraph):
             parts.append("\n".join(item(line) for line in paragraph.splitlines()))
+        elif step := STEP.match(paragraph):
+            parts.append(f"{step[0]} {first(paragraph[step.end() :], 1)}")
         else:
             before = last(paragraph)
     return html("\n\n".join(parts))
@@ -177,17 +184,31 @@ def result(cell: NotebookNode) -> str:
     return ""
 
 
+def printed(cell: NotebookNode) -> str:
+    """What a cell prints, in HTML; empty without."""
+    text = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+    return f'<pre style="{size(text)}">{escape(text)}</pre>' if text else ""
+
+
 def caption(markdown: str) -> str:
-    """What is said of a picture or a table: what to notice, or else its caption."""
-    text = FOLD.sub("", markdown)
-    notice = re.search(r"\*\*What to notice\.\*\* (.+?)(?=\n\s*\n|\Z)", text, re.DOTALL)
+    """What is said of a result: what to notice, or its caption, or the sentence that follows."""
+    text = FOLD.sub("", markdown).strip()
+    notice = re.search(re.escape(NOTICE) + r" (.+?)(?=\n\s*\n|\Z)", text, re.DOTALL)
     own = re.match(r"\*(?!\*)(.+?)\*\s*(?=\n\s*\n|\Z)", text, re.DOTALL)
-    said = first(notice[1]) if notice else own[1] if own else ""
+    plain = "" if text.startswith(("*", "|", "-", "#", "$", "`")) else text.split("\n\n")[0]
+    said = first(notice[1]) if notice else own[1] if own else first(plain, 1)
+    said = re.sub(":$", ".", said)  # what it announces is not here
     return f'<div class="caption">{html(said)}</div>' if said else ""
 
 
 def code(source: str) -> str:
-    return highlight(source, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True))
+    style = HtmlFormatter(noclasses=True, nobackground=True, prestyles=size(source))
+    return highlight(source, PythonLexer(), style)
+
+
+def size(text: str) -> str:
+    """Letters as large as the longest line allows."""
+    return f"font-size: {min(0.9, WIDTH / max(map(len, text.splitlines()))):.2f}em"
 
 
 def first(text: str, count: int = SENTENCES) -> str:
@@ -200,7 +221,8 @@ def first(text: str, count: int = SENTENCES) -> str:
 
 def last(text: str) -> str:
     """The last sentence of a paragraph, which leads to what follows; none of a list or table."""
-    return "" if text.startswith(("|", "-", "*", "`")) else (sentences(text) or [""])[-1]
+    other = re.match(r"[|`-]|\* |\*[^*]", text)
+    return "" if other else (sentences(text) or [""])[-1].removeprefix(NOTICE).strip()
 
 
 def sentences(text: str) -> list[str]:

@@ -95,3 +95,35 @@ def test_some_code_of_every_early_notebook_is_shown():
     for path in sorted((HOME / "notebooks").glob("0[1-5]*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         assert any("slide" in cell.metadata.get("tags", []) for cell in cells), path.stem
+
+
+def printing(text: str, **metadata: object) -> nbformat.NotebookNode:
+    return new_code_cell("f()", outputs=[new_output("stream", text=text)], metadata=metadata)
+
+
+def test_what_is_printed_is_shown_where_a_text_says_what_to_notice_or_its_code_is_shown():
+    notice = new_markdown_cell("**What to notice.** Both are 0.")
+    assert (
+        words(section_of("Look.", printing("0 < 1\n"), notice)[0]) == "Look. 0 &lt; 1 Both are 0."
+    )
+    assert words(section_of("Look.", printing("0\n"), new_markdown_cell("On."))[0]) == "Look."
+    (slide,) = section_of("Look.", printing("5 + 5\n", tags=["slide"]), notice)
+    assert words(slide).endswith("5 + 5")
+
+
+def test_a_step_is_shown_by_its_name_and_first_sentence_wherever_it_stands():
+    steps = "**1. Look.** See it. Then more.", "Other.", "**2. Act.** Do it. And so on."
+    (slide,) = section_of("\n\n".join(["Take two steps.", *steps]))
+    assert words(slide) == "Take two steps. 1. Look. See it. 2. Act. Do it."
+
+
+def test_a_table_without_a_notice_has_the_sentence_that_follows_it():
+    table = new_output("display_data", {"text/html": "<table><td>7</td></table>"})
+    after = new_markdown_cell("It rises by this formula: Then more.\n\n$$a$$")
+    slide, _ = section_of("Look.", new_code_cell("1", outputs=[table]), after)
+    assert words(slide) == "Look. 7 It rises by this formula."
+
+
+def test_letters_of_code_are_as_large_as_its_longest_line_allows():
+    assert slides.size("a" * 61) == "font-size: 0.90em"
+    assert slides.size("short\n" + "a" * 122) == "font-size: 0.50em"
