@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks import bands, calm, contenders, memory, objectives, report, seeds, speed, timing
+from benchmarks import (
+    bands,
+    calm,
+    contenders,
+    memory,
+    objectives,
+    peers,
+    report,
+    seeds,
+    speed,
+    timing,
+)
 from benchmarks.contenders import Setting
 from vaelib import data, vae
 from vaelib.course.demonstration import quick_vae
@@ -241,6 +252,38 @@ class TestSpeed:
         page = (home / "README.md").read_text(encoding="utf-8")
         begin, end = report.BEGIN, report.END
         assert page.partition(begin)[2].partition(end)[0].strip() == report.tables(runs)
+
+
+class TestPeers:
+    def test_ten_epochs_are_the_first_and_nine_times_the_median_of_the_others(self):
+        """Over two rounds, by hand."""
+        rounds = {"vaelib": [[3, 1, 2, 1], [4, 2, 2, 2]], "JAX": [[6, 1, 1, 1], [8, 1, 2, 1]]}
+        found = peers.summary({"100": rounds})["100"]
+        assert found["an epoch"]["vaelib"] == {"median": 1.5, "least": 1, "greatest": 2}
+        assert found["ten epochs"]["vaelib"] == {"median": 17, "least": 12, "greatest": 22}
+        assert found["ten epochs"]["vaelib / JAX"]["greatest"] == 1.294  # 22 / 17
+
+    def test_every_epoch_is_timed_from_before_the_model_is_made(self, pixels, folder):
+        for name in ("vaelib", "usual"):
+            taken = peers.seconds(name, TINY, pixels, folder, epochs=3)
+            assert len(taken) == 3
+            assert min(taken) > 0
+
+    def test_the_page_has_the_committed_results(self):
+        home = Path(peers.__file__).parent
+        result = json.loads((home / "peers.json").read_text(encoding="utf-8"))
+        assert result["facts"]["rounds"] >= 3
+        assert result["batches"] == json.loads(json.dumps(peers.summary(result["seconds"])))
+        page = (home / "README.md").read_text(encoding="utf-8")
+        begin, end = peers.PAGE
+        text = page.partition(begin)[2].partition(end)[0].strip()
+        assert text == peers.table(result)
+        missed = sum(
+            result["batches"][size][what]["vaelib / JAX"]["median"] > most
+            for size in result["batches"]
+            for what, most in peers.AIMS.items()
+        )
+        assert text.count("✗") == missed
 
 
 class TestCalm:
