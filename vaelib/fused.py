@@ -1,8 +1,7 @@
 """The ELBO of the blog post's network as one operation, with its gradient written by hand.
 
-For a step of `VAE.terms`, PyTorch dispatches more than a hundred operations. With a hundred images
-in a batch, this takes a third of the time. `FusedTerms` computes the same equations with half as
-many operations. The tests compare both, in value and gradient.
+Forwards and backwards, PyTorch dispatches about 130 operations for `VAE.terms`. `FusedTerms`
+computes the same equations with about 95. The tests compare both, in value and gradient.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +24,9 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 class FusedTerms(torch.autograd.Function):
     """log p(x|z) and KL(q ‖ p) of each image in nats, from images, noise and ten parameters.
 
-    These are weight and bias of the encoder's hidden layer, of μ, of log σ, of the decoder's hidden
-    layer, and of the logits. The equations are those of `Encoder`, `reparameterize`, `Decoder`,
-    `log_likelihood` and `kl`.
+    The parameters are weight and bias of the encoder's hidden layer, of μ, of log σ, of the
+    decoder's hidden layer, and of the logits. The equations are those of `Encoder`,
+    `reparameterize`, `Decoder`, `log_likelihood` and `kl`. Images and noise get no gradient.
     """
 
     @staticmethod
@@ -43,7 +42,10 @@ class FusedTerms(torch.autograd.Function):
     def backward(
         context: FunctionCtx, d_log_prob: Tensor, d_kl: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """The derivatives of the loss along the parameters; `d_x` is that along x."""
+        """The derivatives of the loss along the parameters; `d_x` is the derivative along x.
+
+        For a hidden layer, it is the one along what tanh receives.
+        """
         image, noise, *others = context.saved_tensors
         parameters, (encoded, mean, std, latent, decoded, logits) = others[:10], others[10:]
         if torch.is_grad_enabled():  # the derivatives will be differentiated again
@@ -54,16 +56,16 @@ class FusedTerms(torch.autograd.Function):
         d_kl = d_kl.unsqueeze(-1)
         d_logits = logits.sigmoid().sub_(image).mul_(-d_log_prob.unsqueeze(-1))
         d_decoded = tanh_backward(d_logits @ draw, decoded)
-        d_latent = (widen.t() @ d_decoded.t()).t()  # several times as fast as d_decoded @ widen
+        d_latent = (widen.t() @ d_decoded.t()).t()  # such thin products are faster this way round
         d_mean = d_latent + d_kl * mean
-        d_log_std = d_latent * (latent - mean) + d_kl * (std.square() - 1)
+        d_log_std = d_latent * std * noise + d_kl * (std.square() - 1)
         d_encoded = torch.addmm(d_mean @ to_mean, d_log_std, to_log_std)
         d_encoded = tanh_backward(d_encoded, encoded)
         along = (
             *(d_encoded.t() @ image, d_encoded.sum(0)),
             *(d_mean.t() @ encoded, d_mean.sum(0)),
             *(d_log_std.t() @ encoded, d_log_std.sum(0)),
-            *((latent.t() @ d_decoded).t().contiguous(), d_decoded.sum(0)),  # likewise
+            *((latent.t() @ d_decoded).t().contiguous(), d_decoded.sum(0)),
             *(d_logits.t() @ decoded, d_logits.sum(0)),
         )
         return None, None, *along
@@ -85,10 +87,10 @@ def _forward(
 
 
 def parameters_of(model: nn.Module, image: Tensor, noise: Tensor) -> list[Tensor] | None:
-    """The parameters for `FusedTerms`, or None where it is not what `model` would compute.
+    """The ten parameters for `FusedTerms`, or None if `model` needs its modules.
 
-    It is for one encoder and one decoder of a hidden layer with tanh, without hooks, and with
-    float32 parameters that are all trained, on a CPU, with one noise for each image.
+    `FusedTerms` needs an `Encoder` and a `Decoder` of one hidden layer with tanh, without hooks;
+    float32 parameters on a CPU, all of which are trained; and one noise for each image.
     """
     encoder, decoder = model.encoder, model.decoder
     if type(encoder) is not Encoder or type(decoder) is not Decoder:

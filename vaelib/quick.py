@@ -1,7 +1,7 @@
 """Faster versions of tanh and of the Bernoulli log-likelihood, equal to PyTorch's up to rounding.
 
-Both are computed from the logistic function σ. On a CPU, PyTorch computes σ several times as fast
-as tanh or log1p.
+Both are computed from the logistic function σ, which PyTorch computes faster than tanh or log1p on
+a CPU.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-MINUS_ONE = torch.tensor(-1.0)
+MINUS_ONE = torch.tensor(-1.0, device="cpu")
 
 
 class Tanh(nn.Tanh):
@@ -43,7 +43,7 @@ def bernoulli_log_prob(image: Tensor, logits: Tensor) -> Tensor:
     """log p of binary images given logits, in nats, as `vaelib.decoder.log_likelihood`.
 
     log p = Σ (x − ½)·l − Σ log 2cosh(l/2), and log 2cosh(l/2) = ½|l| − log σ(|l|). As each σ(|l|)
-    lies in [½, 1], a product of a hundred does not underflow, and one logarithm replaces a hundred.
+    lies in [½, 1], a product of 112 does not underflow, and one logarithm replaces 112.
     Images are broadcast over leading dimensions of the logits; without a gradient.
     """
     linear = (logits * (image - 0.5)).sum(-1)
