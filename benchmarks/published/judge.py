@@ -4,9 +4,10 @@ Sees the checkpoint FILE and the test images, nothing else of the run that made 
 −log p(x) by 5,000 importance samples per image (or SAMPLES), −ELBO and the KL of each level in
 nats per image, over all 10,000 test images under one fixed draw of the dynamic binarization.
 
-Convolutions would take hours. With ON, only so many images, at equal distances, get all samples,
-and every image gets 200. The mean over all images is then corrected by what the additional samples
-change on those, and the result has the standard error of this correction.
+For convolutional models, 5,000 samples take hours. With ON, every image gets 200 samples, and only
+ON images, at equal distances, get all. What the additional samples change on these corrects the
+mean of −log p(x) over all images; the result has the standard error of this correction. −ELBO is
+then that of 200 samples.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ BINARIZATION_SHA256 = "9e5b8035462016817da6af1bf6af6283f0adf8180547010223e9f653c
 
 
 class JudgeError(RuntimeError):
-    """What stands to be judged, or what it would be judged by, is not what it should be."""
+    """The test images differ from those that all results were measured on."""
 
 
 def binarized_test_images(seed: int = BINARIZATION_SEED) -> UInt8[Tensor, "image pixel"]:
@@ -53,10 +54,11 @@ def binarized_test_images(seed: int = BINARIZATION_SEED) -> UInt8[Tensor, "image
 def judge(
     path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLES, on: int | None = None
 ) -> dict:
-    """The scores of the checkpoint at `path` on these images, in nats per image, with errors.
+    """The estimates for the checkpoint at `path` on these images, in nats per image, with errors.
 
-    `error` is the standard error over images: how far another test set of this size would lie.
-    `on` is the number of images that get all `samples`, if not all do; see `correction`.
+    `error` is the standard error over images: how far another test set of this size would lie. It
+    does not include that of a correction. `on` is the number of images that get all `samples`, if
+    not all do; see `correction`.
     """
     model = checkpoint.load(path)
     found = measured(model, images, samples if on is None else FEW)
@@ -77,7 +79,7 @@ def judge(
 
 
 def measured(model: LatentModel, images: UInt8[Tensor, "image pixel"], samples: int) -> Estimate:
-    """ELBO and estimate of log p(x) of each image, with a bar of progress: this takes minutes."""
+    """ELBO and estimate of log p(x) of each image, with a progress bar: this takes minutes."""
     with tqdm(total=len(images), unit="image") as bar:
         given = dict(protocol="static", samples=samples, watch=bar.update)
         return evaluation.estimate(model, images, **given)
@@ -86,11 +88,11 @@ def measured(model: LatentModel, images: UInt8[Tensor, "image pixel"], samples: 
 def correction(
     model: LatentModel, images: UInt8[Tensor, "image pixel"], few: Estimate, samples: int, on: int
 ) -> dict:
-    """What −log p(x) by `samples` is more than by the samples of `few`, on `on` of its images.
+    """The mean of −log p(x) by `samples`, minus that by the samples of `few`, on `on` images.
 
-    Added to the mean over all images, it gives the same expectation as `samples` for each of them
-    would (a control variate). The difference varies much less between images than log p(x) itself
-    does; `error` is its standard error. Raises ValueError if `on` does not divide the images.
+    Added to the mean over all images, it estimates what `samples` for each of them would give (a
+    control variate): the difference varies much less between images than log p(x) itself. `error`
+    is its standard error. Raises ValueError if `on` does not divide the number of images.
     """
     if not 2 <= on <= len(images) or len(images) % on:
         raise ValueError(f"expected a divisor of {len(images)} that is at least 2, got {on}")
@@ -104,7 +106,7 @@ def correction(
 def active_units_of(model: LatentModel, images: UInt8[Tensor, "image pixel"]) -> list[int]:
     """How many units of each level are active, top level first.
 
-    The mean of a level's q is taken where each level above it has its mean for its latents.
+    The mean of a level's q is computed with the means of the levels above as their latents.
     """
     means = []
     for some in images.split(1000):

@@ -1,18 +1,18 @@
 """Published numbers, reproduced: `python -m benchmarks.published NAME [--seeds N] [--minutes M]`.
 
-Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, let the judge evaluate each
-checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
-recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
---epochs, or as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
-With --samples N, the judge draws N importance samples per image instead of 5,000. With --on M, only
-M images get so many, and the mean over all images is corrected by them: see the judge.
+Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, lets the judge evaluate each
+checkpoint, and writes build/published/NAME.json after every seed: estimates, mean and spread,
+recipe, machine. With --into FOLDER, the file is written to that folder. Training takes the recipe's
+epochs, or --epochs, or as many as fit into M minutes on this machine; the judge takes about ten
+minutes per seed. With --samples N, the judge draws N importance samples per image instead of
+5,000. With --on M, only M images get so many, and correct the mean over all: see the judge.
 With --called WORD, results and checkpoints are called NAME-WORD, such as one-layer-longer.
 
-Under torchrun, seeds are spread over the processes, a model to each, and the first process writes:
-`torchrun --nproc-per-node 8 -m benchmarks.published NAME --seeds 8`.
+Under torchrun, seeds are spread over the processes, one model per process, and the first process
+writes: `torchrun --nproc-per-node 8 -m benchmarks.published NAME --seeds 8`.
 
-The clock runs from the first step to the last, binarization included, imports and reading files
-excluded, as is the time for keeping the snapshots from which the curve is drawn afterwards.
+The clock runs from the first step to the last, binarization included. Imports, reading files and
+keeping the snapshots for the curve are not counted.
 """
 
 import argparse
@@ -326,9 +326,7 @@ def main(arguments: list[str] | None = None) -> None:
     if us.size > 1 and device().type == "cpu" and us.rank == 0:
         print(SLOWER)
     for turn in turns(range(options.first, options.first + options.seeds), us):
-        found = us.gathered(
-            [one_seed(recipe, images, seed, name, numbers) for seed in turn]
-        )
+        found = us.gathered([one_seed(recipe, images, seed, name, numbers) for seed in turn])
         rows = sorted(
             [*(row for row in rows if row["seed"] not in map(SEED, found)), *found], key=SEED
         )
