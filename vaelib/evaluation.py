@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from vaelib.adam import Adam
 from vaelib.binarization import LEAST_INK, Protocol, dynamic, protocol_named, threshold
@@ -20,6 +20,7 @@ from vaelib.encoder import Gaussian, check_rows, in_float32
 from vaelib.vae import LatentModel, Likelihood, evaluating
 
 LATENTS_AT_ONCE = 500  # 1.6 MB of logits, which stay in a cache
+MAPS_AT_ONCE = 100  # where layers are maps, of many times more values
 WEIGHTS_AT_ONCE = 500_000
 
 
@@ -117,7 +118,8 @@ def draw_log_weights(
     generator = generator_on(image.device, generator)
     _some_likelihood(model).check(image)
     keep_freed_memory()
-    at_once = max(1, LATENTS_AT_ONCE // max(1, len(image)))
+    has_maps = any(isinstance(layer, nn.Conv2d) for layer in model.modules())
+    at_once = max(1, (MAPS_AT_ONCE if has_maps else LATENTS_AT_ONCE) // max(1, len(image)))
     # Made once: small results kept from between large pieces would hold these pieces' memory.
     weights = torch.empty(samples, len(image), device=image.device, dtype=image.dtype)
     with measuring(model):

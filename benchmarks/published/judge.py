@@ -1,8 +1,13 @@
-"""Evaluate as the literature does: `python -m benchmarks.published.judge FILE [SAMPLES]`.
+"""Evaluate as the literature does: `python -m benchmarks.published.judge FILE [SAMPLES [ON]]`.
 
 Sees the checkpoint FILE and the test images, nothing else of the run that made it. Prints JSON:
 −log p(x) by 5,000 importance samples per image (or SAMPLES), −ELBO and the KL of each level in
 nats per image, over all 10,000 test images under one fixed draw of the dynamic binarization.
+
+For convolutional models, 5,000 samples take hours. With ON, every image gets 200 samples, and only
+ON images, at equal distances, get all. What the additional samples change on these corrects the
+mean of −log p(x) over all images; the result has the standard error of this correction. −ELBO is
+then that of 200 samples.
 """
 
 import hashlib
@@ -17,16 +22,17 @@ from torch.hub import tqdm
 
 from vaelib import checkpoint, data, evaluation
 from vaelib.binarization import freeze, threshold
+from vaelib.evaluation import Estimate, paired_difference
 from vaelib.latent import active_units
 from vaelib.vae import LatentModel
 
-SAMPLES = 5000
+SAMPLES, FEW = 5000, 200
 BINARIZATION_SEED = 20160501
 BINARIZATION_SHA256 = "9e5b8035462016817da6af1bf6af6283f0adf8180547010223e9f653c3d5d884"
 
 
 class JudgeError(RuntimeError):
-    """What stands to be judged, or what it would be judged by, is not what it should be."""
+    """The test images differ from those that all results were measured on."""
 
 
 def binarized_test_images(seed: int = BINARIZATION_SEED) -> UInt8[Tensor, "image pixel"]:
@@ -45,35 +51,62 @@ def binarized_test_images(seed: int = BINARIZATION_SEED) -> UInt8[Tensor, "image
     return images
 
 
-def judge(path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLES) -> dict:
-    """The scores of the checkpoint at `path` on these images, in nats per image, with errors.
+def judge(
+    path: str, images: UInt8[Tensor, "image pixel"], samples: int = SAMPLES, on: int | None = None
+) -> dict:
+    """The estimates for the checkpoint at `path` on these images, in nats per image, with errors.
 
-    `error` is the standard error over images: how far another test set of this size would lie.
+    `error` is the standard error over images: how far another test set of this size would lie. It
+    does not include that of a correction. `on` is the number of images that get all `samples`, if
+    not all do; see `correction`.
     """
     model = checkpoint.load(path)
-    with tqdm(total=len(images), unit="image") as bar:  # takes minutes
-        given = dict(protocol="static", samples=samples, watch=bar.update)
-        found = evaluation.estimate(model, images, **given)
+    found = measured(model, images, samples if on is None else FEW)
+    corrected = correction(model, images, found, samples, on) if on else {}
     levels = evaluation.level_rates(model, images, protocol="static")
     active = active_units_of(model, images)
     return {
         "protocol": "dynamic, one fixed draw",
         "images": len(images),
         "samples": samples,
-        "negative_log_likelihood": -found.log_evidence.mean().item(),
+        "negative_log_likelihood": corrected.get("mean", 0) - found.log_evidence.mean().item(),
         "negative_elbo": -found.elbo.mean().item(),
         "error": found.log_evidence.std().item() / math.sqrt(len(images)),
         "levels": levels.tolist(),
         "active_units": sum(active),
         "active_units_of_levels": active,
-    }
+    } | ({"correction": corrected} if on else {})
+
+
+def measured(model: LatentModel, images: UInt8[Tensor, "image pixel"], samples: int) -> Estimate:
+    """ELBO and estimate of log p(x) of each image, with a progress bar: this takes minutes."""
+    with tqdm(total=len(images), unit="image") as bar:
+        given = dict(protocol="static", samples=samples, watch=bar.update)
+        return evaluation.estimate(model, images, **given)
+
+
+def correction(
+    model: LatentModel, images: UInt8[Tensor, "image pixel"], few: Estimate, samples: int, on: int
+) -> dict:
+    """The mean of −log p(x) by `samples`, minus that by the samples of `few`, on `on` images.
+
+    Added to the mean over all images, it estimates what `samples` for each of them would give (a
+    control variate): the difference varies much less between images than log p(x) itself. `error`
+    is its standard error. Raises ValueError if `on` does not divide the number of images.
+    """
+    if not 2 <= on <= len(images) or len(images) % on:
+        raise ValueError(f"expected a divisor of {len(images)} that is at least 2, got {on}")
+    every = slice(None, None, len(images) // on)
+    many = measured(model, images[every], samples)
+    mean, error = paired_difference(few.log_evidence[every], many.log_evidence)
+    return {"images": on, "few": few.samples, "mean": mean.item(), "error": error.item()}
 
 
 @torch.no_grad()
 def active_units_of(model: LatentModel, images: UInt8[Tensor, "image pixel"]) -> list[int]:
     """How many units of each level are active, top level first.
 
-    The mean of a level's q is taken where each level above it has its mean for its latents.
+    The mean of a level's q is computed with the means of the levels above as their latents.
     """
     means = []
     for some in images.split(1000):
@@ -83,9 +116,9 @@ def active_units_of(model: LatentModel, images: UInt8[Tensor, "image pixel"]) ->
 
 
 def main(arguments: list[str]) -> None:
-    """Print what `judge` finds for FILE, by SAMPLES importance samples if they are given."""
-    path, *samples = arguments
-    print(json.dumps(judge(path, binarized_test_images(), *map(int, samples))))
+    """Print what `judge` finds for FILE, by SAMPLES importance samples ON images if given."""
+    path, *numbers = arguments
+    print(json.dumps(judge(path, binarized_test_images(), *map(int, numbers))))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Published numbers, reproduced: `python -m benchmarks.published NAME [--seeds N] [--minutes M]`.
 
-Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, let the judge evaluate each
-checkpoint, and writes build/published/NAME.json after every seed: scores, mean and spread,
-recipe, machine. With --into FOLDER it is written there. Training takes the recipe's epochs, or
---epochs, or as many as fit into M minutes on this machine; the judge takes some ten minutes a seed.
-With --samples N, the judge draws N importance samples per image instead of 5,000.
+Trains the recipe NAME (see recipes.py) from seeds 0 to N − 1, lets the judge evaluate each
+checkpoint, and writes build/published/NAME.json after every seed: estimates, mean and spread,
+recipe, machine. With --into FOLDER, the file is written to that folder. Training takes the recipe's
+epochs, or --epochs, or as many as fit into M minutes on this machine; the judge takes about ten
+minutes per seed. With --samples N, the judge draws N importance samples per image instead of
+5,000. With --on M, only M images get so many, and correct the mean over all: see the judge.
 With --called WORD, results and checkpoints are called NAME-WORD, such as one-layer-longer.
 
-Under torchrun, seeds are spread over the processes, a model to each, and the first process writes:
-`torchrun --nproc-per-node 8 -m benchmarks.published NAME --seeds 8`.
+Under torchrun, seeds are spread over the processes, one model per process, and the first process
+writes: `torchrun --nproc-per-node 8 -m benchmarks.published NAME --seeds 8`.
 
-The clock runs from the first step to the last, binarization included, imports and reading files
-excluded, as is the time for keeping the snapshots from which the curve is drawn afterwards.
+The clock runs from the first step to the last, binarization included. Imports, reading files and
+keeping the snapshots for the curve are not counted.
 """
 
 import argparse
@@ -192,9 +193,12 @@ def epochs_within(minutes: float, recipe: Recipe, images: Tensor) -> int:
     return max(1, int(60 * minutes / (20 * seconds[-1])))
 
 
-def judged(run: dict, samples: int) -> dict:
-    """The run's row of the results: what the judge, a process of its own, says of its file."""
-    command = [*JUDGE, str(run["checkpoint"]), str(samples)]
+def judged(run: dict, *numbers: int) -> dict:
+    """The run's row of the results: what the judge, a process of its own, says of its file.
+
+    `numbers` are those of the judge: samples and, if not all images get so many, how many do.
+    """
+    command = [*JUDGE, str(run["checkpoint"]), *map(str, numbers)]
     done = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
     few = binarized_test_images()[:CURVE_IMAGES]
     curve = []
@@ -260,13 +264,13 @@ def turns(seeds: Sequence[int], us: Team) -> list[Sequence[int]]:
     return [seeds[start : start + us.size][us.rank :][:1] for start in starts]
 
 
-def one_seed(recipe: Recipe, images: Tensor, seed: int, name: str, samples: int) -> dict:
+def one_seed(recipe: Recipe, images: Tensor, seed: int, name: str, numbers: list[int]) -> dict:
     """Train one seed in this process alone, have it judged, and say so; its row of the results."""
     print(f"{name}, seed {seed}: {recipe.epochs} epochs", flush=True)
     with alone():
         run = fit(recipe, images, seed, BUILD, name)
     print(f"  seed {seed} trained in {run['minutes']:.2f} minutes; now the judge", flush=True)
-    found = judged(run, samples)
+    found = judged(run, *numbers)
     print(
         f"  seed {seed}: −log p(x) {found['negative_log_likelihood']:.2f}, "
         f"−ELBO {found['negative_elbo']:.2f} nats",
@@ -293,9 +297,10 @@ def main(arguments: list[str] | None = None) -> None:
         "--add", action="store_true", help="keep the other seeds that NAME.json already has"
     )
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of the judge, per image")
+    parser.add_argument("--on", type=int, help="the number of images that get so many samples")
     parser.add_argument("--called", metavar="WORD", help="name the files NAME-WORD")
     options = parser.parse_args(arguments)
-    numbers = (options.seeds, options.epochs, options.samples, options.minutes)
+    numbers = (options.seeds, options.epochs, options.samples, options.on, options.minutes)
     if any(n is not None and n <= 0 for n in numbers):
         parser.error("expected at least one seed, one epoch, one sample and more than 0 minutes")
     if options.threads:
@@ -315,14 +320,13 @@ def main(arguments: list[str] | None = None) -> None:
         recipe = replace(recipe, epochs=epochs)
     name = f"{options.name}-{options.called}" if options.called else options.name
     path = options.into / f"{name}.json"
+    numbers = [options.samples, options.on] if options.on else [options.samples]
     rows = kept_rows(path, recipe) if options.add else []
     BUILD.mkdir(parents=True, exist_ok=True)
     if us.size > 1 and device().type == "cpu" and us.rank == 0:
         print(SLOWER)
     for turn in turns(range(options.first, options.first + options.seeds), us):
-        found = us.gathered(
-            [one_seed(recipe, images, seed, name, options.samples) for seed in turn]
-        )
+        found = us.gathered([one_seed(recipe, images, seed, name, numbers) for seed in turn])
         rows = sorted(
             [*(row for row in rows if row["seed"] not in map(SEED, found)), *found], key=SEED
         )
