@@ -110,9 +110,9 @@ def build(into: Path, *, quick: bool) -> int:
     gather(work / "pages")
     shutil.rmtree(into, ignore_errors=True)
     # Training takes as long as all pages, so both are done side by side.
-    settings = dict(quick=quick, threads=1)
+    place = into / "_static" / "playground"
     to_play = get_context("spawn").Process(
-        target=playground.write, args=[into / "_static" / "playground"], kwargs=settings
+        target=playground.write, args=[place], kwargs={"quick": quick}
     )
     to_play.start()
     options = ("-c", str(HOME / "book"), "-d", str(work / "doctrees"), "-E", "-j", "auto")

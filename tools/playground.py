@@ -158,10 +158,8 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-def write(into: Path, *, quick: bool, threads: int | None = None) -> None:
+def write(into: Path, *, quick: bool) -> None:
     """Write the pages' files into a folder; `quick` trains nothing on MNIST."""
-    if threads:
-        torch.set_num_threads(threads)
     into.mkdir(parents=True, exist_ok=True)
     model = packed(*export(source(quick=quick)))
     files = {"model.js": model, "playground.js": script(), "playground.css": styles()}
