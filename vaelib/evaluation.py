@@ -19,8 +19,8 @@ from vaelib.elbo import ElboTerms, log_mean_exp
 from vaelib.encoder import Gaussian, check_rows, in_float32
 from vaelib.vae import LatentModel, Likelihood, evaluating
 
-LATENTS_AT_ONCE = 500  # 1.6 MB of logits, which stay in a cache
-MAPS_AT_ONCE = 100  # where layers are maps, of many times more values
+# 1.6 MB of logits, which stay in a cache; and where layers are maps, of many times more values
+LATENTS_AT_ONCE, MAPS_AT_ONCE = 500, 100
 WEIGHTS_AT_ONCE = 500_000
 
 
