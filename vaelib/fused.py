@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.functional import linear
+from torch.nn.modules.module import _has_any_global_hook
 
 from vaelib.decoder import Decoder
 from vaelib.encoder import Encoder
@@ -18,6 +19,7 @@ from vaelib.quick import BernoulliLogProb, Tanh, bernoulli_log_prob, tanh
 
 tanh_backward = torch.ops.aten.tanh_backward
 LAYERS = [nn.Linear, Tanh, nn.Linear, nn.Linear, nn.Linear, Tanh, nn.Linear]
+METHODS = {"infer", "posterior", "likelihood", "features", "descend", "prior"}
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
 
@@ -49,12 +51,13 @@ class FusedTerms(torch.autograd.Function):
         image, noise, *others = context.saved_tensors
         parameters, (encoded, mean, std, latent, decoded, logits) = others[:10], others[10:]
         if torch.is_grad_enabled():  # the derivatives will be differentiated again
+            parameters = [value.view_as(value) for value in parameters]  # none is there twice
             terms, _ = _forward(image, noise, parameters, Tanh(), BernoulliLogProb.apply)
             along = torch.autograd.grad(terms, parameters, (d_log_prob, d_kl), create_graph=True)
             return None, None, *along
         _, to_mean, to_log_std, widen, draw = parameters[::2]
         d_kl = d_kl.unsqueeze(-1)
-        d_logits = logits.sigmoid().sub_(image).mul_(-d_log_prob.unsqueeze(-1))
+        d_logits = logits.sigmoid().sub_(image) * -d_log_prob.unsqueeze(-1)
         d_decoded = tanh_backward(d_logits @ draw, decoded)
         d_latent = (widen.t() @ d_decoded.t()).t()  # such thin products are faster this way round
         d_mean = d_latent + d_kl * mean
@@ -89,26 +92,30 @@ def _forward(
 def parameters_of(model: nn.Module, image: Tensor, noise: Tensor) -> list[Tensor] | None:
     """The ten parameters for `FusedTerms`, or None if `model` needs its modules.
 
-    `FusedTerms` needs an `Encoder` and a `Decoder` of one hidden layer with tanh, without hooks;
-    float32 parameters on a CPU, all of which are trained; and one noise for each image.
+    `FusedTerms` needs an `Encoder` and a `Decoder` of one hidden layer with tanh, without hooks and
+    with their own methods; float32 parameters on a CPU, all of which are trained; and one noise for
+    each image.
     """
     encoder, decoder = model.encoder, model.decoder
     if type(encoder) is not Encoder or type(decoder) is not Decoder:
         return None
     see, draw = encoder.hidden, decoder.hidden
-    layers = [*see, encoder.mean, encoder.log_std, *draw, decoder.logits]
-    watched = (
-        getattr(part, kind) for part in (encoder, decoder, see, draw, *layers) for kind in HOOKS
-    )
-    if [*map(type, layers)] != LAYERS or any(watched):
+    if not type(see) is type(draw) is nn.Sequential or len(see) != 2:
         return None
-    values = (value for layer in layers for value in layer._parameters.values())
-    found = [value for value in values if value is not None]
+    layers = [*see, encoder.mean, encoder.log_std, *draw, decoder.logits]
+    parts = (encoder, decoder, see, draw, *layers)
+    hooked = (getattr(part, kind) for part in parts for kind in HOOKS)
+    replaced = any("forward" in vars(part) for part in parts) or METHODS & vars(model).keys()
+    if [*map(type, layers)] != LAYERS or any(hooked) or replaced or _has_any_global_hook():
+        return None
+    linears = (layer._parameters for layer in layers if type(layer) is nn.Linear)
+    found = [parameters.get(name) for parameters in linears for name in ("weight", "bias")]
     fits = (
-        len(found) == 10
+        all(value is not None and value.requires_grad for value in found)
         and image.ndim == noise.ndim == 2
         and (image.shape[1], noise.shape) == (model.pixels, (len(image), model.latent))
-        and all(value.requires_grad for value in found)
+        and [*map(len, found[2:6]), len(found[8])] == [model.latent] * 4 + [model.pixels]
+        and len(image) > 0
         and not (image.requires_grad or noise.requires_grad)
         and all(v.dtype is torch.float32 and v.is_cpu for v in (image, noise, *found))
         and torch.is_grad_enabled()

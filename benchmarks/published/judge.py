@@ -58,11 +58,12 @@ def judge(
 
     `error` is the standard error over images: how far another test set of this size would lie. It
     does not include that of a correction. `on` is the number of images that get all `samples`, if
-    not all do; see `correction`.
+    not all do; see `correction`. Raises what `check_on` raises.
     """
+    check_on(on, images)
     model = checkpoint.load(path)
     found = measured(model, images, samples if on is None else FEW)
-    corrected = correction(model, images, found, samples, on) if on else {}
+    corrected = correction(model, images, found, samples, on) if on is not None else {}
     levels = evaluation.level_rates(model, images, protocol="static")
     active = active_units_of(model, images)
     return {
@@ -75,7 +76,13 @@ def judge(
         "levels": levels.tolist(),
         "active_units": sum(active),
         "active_units_of_levels": active,
-    } | ({"correction": corrected} if on else {})
+    } | ({"correction": corrected} if corrected else {})
+
+
+def check_on(on: int | None, images: Tensor) -> None:
+    """Raise ValueError unless `on` is None, or divides the number of images and is at least 2."""
+    if on is not None and (not 2 <= on <= len(images) or len(images) % on):
+        raise ValueError(f"expected a divisor of {len(images)} that is at least 2, got {on}")
 
 
 def measured(model: LatentModel, images: UInt8[Tensor, "image pixel"], samples: int) -> Estimate:
@@ -92,10 +99,8 @@ def correction(
 
     Added to the mean over all images, it estimates what `samples` for each of them would give (a
     control variate): the difference varies much less between images than log p(x) itself. `error`
-    is its standard error. Raises ValueError if `on` does not divide the number of images.
+    is its standard error.
     """
-    if not 2 <= on <= len(images) or len(images) % on:
-        raise ValueError(f"expected a divisor of {len(images)} that is at least 2, got {on}")
     every = slice(None, None, len(images) // on)
     many = measured(model, images[every], samples)
     mean, error = paired_difference(few.log_evidence[every], many.log_evidence)

@@ -39,6 +39,7 @@ from benchmarks.published.judge import (
     SAMPLES,
     JudgeError,
     binarized_test_images,
+    check_on,
     judge,
 )
 from benchmarks.published.recipes import RECIPES, Recipe
@@ -308,8 +309,9 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     images = data.load("mnist", "train").images
     try:
-        binarized_test_images()  # before anything is trained: are they what they should be?
-    except JudgeError as error:
+        # before anything is trained: are they what they should be?
+        check_on(options.on, binarized_test_images())
+    except (JudgeError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     recipe = RECIPES[options.name]
     if options.epochs:

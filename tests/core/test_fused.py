@@ -80,6 +80,11 @@ class Doubled(VAE):
         return Bernoulli(2 * self.decoder(*latents))
 
 
+class Twice(nn.Sequential):
+    def forward(self, values):
+        return 2 * super().forward(values)
+
+
 class Shifted(nn.Tanh):
     def forward(self, values):
         return super().forward(values) + 0.1
@@ -101,6 +106,21 @@ def spoil(model, change):
         model.encoder.requires_grad_(False)
     if change == "float64":
         model.double()
+    if change == "method":
+        model.likelihood = lambda latents: Bernoulli(2 * model.decoder(*latents))
+    if change == "layer's method":
+        model.decoder.logits.forward = lambda values: values.sum(1, keepdim=True).expand(-1, 32)
+    if change == "sequence":
+        model.encoder.hidden = Twice(*model.encoder.hidden)
+    if change == "nested":
+        model.encoder.hidden = nn.Sequential(model.encoder.hidden)
+    if change == "longer":
+        model.decoder.hidden.append(nn.Linear(24, 24))
+    if change == "other places":  # the same layers, but not where they are expected
+        model.encoder.hidden.append(nn.Linear(24, 3))
+        model.encoder.mean, model.encoder.log_std = nn.Linear(3, 3), nn.Linear(3, 3)
+        model.decoder.hidden = nn.Sequential(model.decoder.hidden[1])
+        model.decoder.logits = nn.Linear(3, 32)
     if change == "spectral norm":
         nn.utils.parametrizations.spectral_norm(model.decoder.logits)
     return model
@@ -110,7 +130,15 @@ def spoil(model, change):
     "change",
     [
         *("subclass", "activation", "hook", "hook before", "no bias", "frozen", "float64"),
-        "spectral norm",
+        *(
+            "spectral norm",
+            "method",
+            "layer's method",
+            "sequence",
+            "nested",
+            "longer",
+            "other places",
+        ),
     ],
 )
 def test_whatever_else_a_model_is_its_own_modules_compute_it(model, batch, change):
@@ -130,7 +158,58 @@ def test_it_leaves_to_the_modules_what_it_does_not_return(model, batch):
     assert along.abs().sum() > 0
     image = image.detach()
     assert model.terms(image, torch.stack([noise, -noise])).log_likelihood.shape == (2, 7)
-    for wrong in ((image[:, :31], noise), (image, noise[:6]), (image, noise[:, :2])):
+    wrongs = (
+        (image[:, :31], noise),
+        (image, noise[:6]),
+        (image, noise[:, :2]),
+        (image[:0], noise[:0]),
+    )
+    for wrong in wrongs:
         assert fused.parameters_of(model, *wrong) is None
     with pytest.raises(ValueError, match="expected pixels from 0 to 1"):
         model.terms(2 * image, noise)
+    model.encoder.log_std = nn.Linear(24, 1)  # which would be broadcast
+    assert fused.parameters_of(model, image, noise) is None
+
+
+def test_parameters_may_be_registered_in_any_order(model, batch):
+    """As after `prune.remove`, which registers the weight anew, behind the bias."""
+    wanted = model.terms(*batch)
+    for layer in (model.encoder.hidden[0], model.decoder.logits):
+        weight = layer.weight
+        del layer.weight
+        layer.weight = weight
+    assert fused.parameters_of(model, *batch) is not None
+    for one, other in zip(model.terms(*batch), wanted, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_hook_on_every_module_is_called(model, batch):
+    seen = []
+    handle = nn.modules.module.register_module_forward_hook(lambda layer, *_: seen.append(layer))
+    try:
+        model.terms(*batch)
+    finally:
+        handle.remove()
+    assert model.decoder.logits in seen
+
+
+def test_a_weight_that_is_used_twice_counts_once_each_time(batch):
+    """Tied heads: of its gradient's norm, the derivative is that of the modules."""
+    found = []
+    for terms in (VAE.terms, LatentModel.terms):
+        model = vae.dense(
+            pixels=32, hidden=24, latent=3, generator=torch.Generator().manual_seed(2)
+        )
+        model.encoder.log_std.weight = model.encoder.mean.weight
+        weight = model.encoder.mean.weight
+        (along,) = torch.autograd.grad(terms(model, *batch).loss, weight, create_graph=True)
+        found.append(torch.autograd.grad(along.square().sum(), weight)[0])
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5)
+
+
+def test_a_batch_of_gradients_can_be_asked_for(model, batch):
+    weight = model.decoder.logits.bias
+    loss = model.terms(*batch).loss
+    (found,) = torch.autograd.grad(loss, weight, torch.tensor([1.0, 2.0]), is_grads_batched=True)
+    torch.testing.assert_close(found[1], 2 * found[0])

@@ -176,7 +176,7 @@ class TestJudge:
         correction = found["correction"]
         assert (correction["images"], correction["few"], found["samples"]) == (30, 200, 400)
         assert correction["error"] == pytest.approx(change.std().item() / 30**0.5, rel=1e-4)
-        for wrong in (1, 7, 61):
+        for wrong in (0, 1, 7, 61):
             with pytest.raises(ValueError, match="a divisor of 60"):
                 judging.judge(path, images, 400, on=wrong)
 
