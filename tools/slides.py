@@ -208,7 +208,8 @@ def code(source: str) -> str:
 
 def size(text: str) -> str:
     """Letters as large as the longest line allows."""
-    return f"font-size: {min(0.9, WIDTH / max(map(len, text.splitlines()))):.2f}em"
+    longest = max(1, *map(len, text.splitlines()))
+    return f"font-size: {min(0.9, WIDTH / longest):.2f}em"
 
 
 def first(text: str, count: int = SENTENCES) -> str:
