@@ -44,14 +44,15 @@ class FusedTerms(torch.autograd.Function):
     def backward(
         context: FunctionCtx, d_log_prob: Tensor, d_kl: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """The derivatives of the loss along the parameters; `d_x` is the derivative along x.
+        """The derivatives of the loss with respect to the parameters.
 
-        For a hidden layer, it is the one along what tanh receives.
+        `d_x` is that with respect to x; for a hidden layer, to the input of its tanh.
         """
         image, noise, *others = context.saved_tensors
         parameters, (encoded, mean, std, latent, decoded, logits) = others[:10], others[10:]
         if torch.is_grad_enabled():  # the derivatives will be differentiated again
-            parameters = [value.view_as(value) for value in parameters]  # none is there twice
+            # so that a shared parameter appears as two tensors
+            parameters = [value.view_as(value) for value in parameters]
             terms, _ = _forward(image, noise, parameters, Tanh(), BernoulliLogProb.apply)
             along = torch.autograd.grad(terms, parameters, (d_log_prob, d_kl), create_graph=True)
             return None, None, *along
