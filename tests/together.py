@@ -1,15 +1,18 @@
 """Start processes as torchrun does, but all from one that has imported everything already.
 
-`python tests/together.py WORK SIZE FOLDER` calls the function WORK of this file in SIZE processes,
-each with the FOLDER. The exit code is that of the process that failed, or 0.
+`python tests/together.py FOLDER WORK:SIZE …` calls the function WORK of this file in SIZE
+processes, each with the FOLDER, and then the next. FOLDER/WORK.json has the exit codes of the
+processes and what they wrote to standard error.
 """
 
 import atexit
 import contextlib
 import io
+import json
 import os
 import socket
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,12 +158,13 @@ def error_in_all(folder):
     case("dense", objective=spoilt)
 
 
-def process(work, rank, folder):
+def process(work, rank, folder, errors):
     """Call `work` and end as the interpreter does: an error is told, exit functions are called."""
     os.environ["RANK"] = str(rank)
+    os.dup2(errors.fileno(), 2)
     code = 0
     try:
-        torch.save(work(folder), folder / f"{os.environ['WORLD_SIZE']}-{rank}.pt")
+        torch.save(work(folder), folder / f"{work.__name__}-{rank}.pt")
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
@@ -169,13 +173,18 @@ def process(work, rank, folder):
     os._exit(code)
 
 
-def start(work, size, folder):
+def start(name, size, folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         os.environ["MASTER_PORT"] = str(free.getsockname()[1])
     os.environ.update(MASTER_ADDR="127.0.0.1", WORLD_SIZE=str(size), GLOO_SOCKET_IFNAME="lo")
-    children = [os.fork() or process(work, rank, folder) for rank in range(size)]
-    return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    with tempfile.TemporaryFile() as errors:
+        ranks = range(size)
+        children = [os.fork() or process(globals()[name], rank, folder, errors) for rank in ranks]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        errors.seek(0)
+        ended = {"codes": codes, "errors": errors.read().decode()}
+    (folder / f"{name}.json").write_text(json.dumps(ended), encoding="utf-8")
 
 
 def say(*words):
@@ -191,7 +200,8 @@ def until_stopped(folder):
 
 
 if __name__ == "__main__":
-    name, *rest = sys.argv[1:]
-    if rest:
-        sys.exit(start(globals()[name], int(rest[0]), Path(rest[1])))
-    globals()[name](Path())
+    folder, *works = sys.argv[1:]
+    for name, size in (work.split(":") for work in works):
+        start(name, int(size), Path(folder))
+    if not works:
+        until_stopped(Path(folder))

@@ -20,12 +20,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not tried on th
 HOME = Path(__file__).parents[2]
 
 
-def started(work, size, folder, **settings):
-    """A finished call of `work` in so many processes."""
-    command = [sys.executable, HOME / "tests" / "together.py", work, str(size), folder]
-    return subprocess.run(command, text=True, timeout=600, env=environment(), **settings)
-
-
 def environment():
     path = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
@@ -37,20 +31,28 @@ def one():
     return together.all_cases(None)
 
 
-def found_by(work, size, folder):
-    """What each of so many processes gives."""
-    done = started(work, size, folder, stderr=subprocess.PIPE)
-    assert not done.stderr
-    assert done.returncode == 0
-    return [torch.load(folder / f"{size}-{rank}.pt", weights_only=False) for rank in range(size)]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where two processes go on with a run of one."""
-    folder = tmp_path_factory.mktemp("two")
+    """Where two processes went on with a run of one, and others left what they found."""
+    folder = tmp_path_factory.mktemp("together")
     together.case("dense", epochs=1, save_to=folder / "run-0.safetensors")
+    works = ("everything:2", "few:4", "error_in_one:2", "error_in_all:2")
+    command = [sys.executable, HOME / "tests" / "together.py", folder, *works]
+    subprocess.run(command, check=True, timeout=600, env=environment())
     return folder
+
+
+def ended(work, folder):
+    """The exit codes of its processes, and what they wrote to standard error."""
+    return json.loads((folder / f"{work}.json").read_text(encoding="utf-8")).values()
+
+
+def found_by(work, size, folder):
+    """What each of so many processes gives."""
+    codes, errors = ended(work, folder)
+    assert codes == [0] * size, errors
+    assert not errors
+    return [torch.load(folder / f"{work}-{rank}.pt", weights_only=False) for rank in range(size)]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +89,8 @@ class TestOneRun:
             for name, ours in found["all_cases"].items():
                 same_run(ours, one[name])
 
-    def test_also_with_four(self, one, tmp_path):
-        for found in found_by("few", 4, tmp_path):
+    def test_also_with_four(self, one, folder):
+        for found in found_by("few", 4, folder):
             for name, ours in found["all_cases"].items():
                 same_run(ours, one[name])
 
@@ -135,17 +137,17 @@ class TestEnding:
             ("error_in_all", "NonFiniteError: the loss is not a finite number in epoch 1"),
         ],
     )
-    def test_an_error_ends_all_and_is_told_once(self, work, message, tmp_path):
-        done = started(work, 2, tmp_path, stderr=subprocess.PIPE)
-        assert done.returncode == 1
-        assert done.stderr.count("Traceback") == 1
-        assert message in done.stderr
+    def test_an_error_ends_all_and_is_told_once(self, work, message, folder):
+        codes, errors = ended(work, folder)
+        assert 1 in codes
+        assert errors.count("Traceback") == 1
+        assert message in errors
 
     def test_ctrl_c_in_one_process_ends_all_with_one_warning(self):
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command = [*torchrun, "--nproc-per-node", "2", HOME / "tests" / "together.py"]
         pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        with subprocess.Popen([*command, "until_stopped"], env=environment(), **pipes) as run:
+        with subprocess.Popen([*command, "."], env=environment(), **pipes) as run:
             try:
                 said = sorted(run.stdout.readline().split() for _ in range(3))
                 assert [line[:-1] for line in said] == [[], ["process", "0"], ["process", "1"]]
