@@ -9,6 +9,8 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HOME), str(HOME / "book"), str(HOME / "tools")]
+# jsonschema would use this to check addresses, which no notebook has; importing it takes seconds.
+sys.modules["rfc3987_syntax"] = None
 
 import address  # noqa: E402
 import buttons  # noqa: E402
