@@ -107,7 +107,8 @@ def _reach(runs: list[dict]) -> str:
         allowed = f"{low:g} to {high:g}"
         cells = [f"{value:.3g}{'' if low <= value <= high else ' ✗'}" for _, value, *_ in found]
         rows.append((what, allowed, *cells))
-    return table(("aim", "allowed", *(f"run {n + 1}" for n in range(len(runs)))), *rows)
+    heads = (f"run {n}: {run['facts']['processor']}" for n, run in enumerate(runs, 1))
+    return table(("aim", "allowed", *heads), *rows)
 
 
 def range_of(values: dict[str, float]) -> str:
