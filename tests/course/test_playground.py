@@ -612,6 +612,18 @@ def test_moving_q_changes_the_kl_by_its_formula_and_can_be_undone(fresh):
     assert page.page.get_by_role("button", name="Back to the encoder's q").is_disabled()
 
 
+def test_on_a_phone_what_follows_the_pen_and_the_sliders_stays_in_sight(visit):
+    page, height = visit("draw").page, 500
+    before = page.viewport_size
+    page.set_viewport_size({"width": 360, "height": height})
+    for part in (".vaelib-sketch-box", ".pg-latent:last-child input >> nth=1"):
+        page.locator(part).evaluate("part => part.scrollIntoView({ block: 'start' })")
+        for seen in (".pg-picture >> nth=1", ".pg-numbers"):
+            box = page.locator(f".pg-live {seen}").bounding_box()
+            assert 0 <= box["y"] <= height - box["height"], (part, seen)
+    page.set_viewport_size(before)
+
+
 def test_the_next_noise_changes_the_likelihood_and_not_the_kl(fresh):
     page = fresh("draw")
     nats = nats_on(page)
@@ -645,7 +657,7 @@ def test_the_image_at_a_point_of_the_map_is_pytorchs(fresh, rounded, exported, t
     page.page.wait_for_selector(f".vaelib-pad[aria-label*='z{other + 1} to the right']")
     latent[first], latent[other] = 0.0, 1.0
     assert seen(latent)
-    page.page.get_by_label("The digit, test digit").fill("8")
+    page.page.get_by_label("The digit (number of a test digit").fill("8")
     with torch.no_grad():
         mean = rounded.encoder(threshold(test_set.images[8:9])).mean[0]
     assert seen(mean)
@@ -820,7 +832,9 @@ def test_a_preset_fills_the_controls_and_a_change_makes_the_loss_ones_own(fresh)
     page = fresh("loss")
     preset, source = page.page.get_by_label("A public tutorial"), page.page.locator(".pg-source")
     code = page.page.locator(".pg-code")
-    assert words_on(page).endswith("So this is the −ELBO in nats, averaged over images, times 128.")
+    assert words_on(page).endswith(
+        "So the loss is 128 times the −ELBO in nats, averaged over images."
+    )
     preset.select_option(label="Keras's first example, 2016 (MNIST)")
     assert page.texts(".pg-numbers dd") == ["784", "–"]
     assert "Averaging over 784 pixel values" in words_on(page)
@@ -836,7 +850,7 @@ def test_a_preset_fills_the_controls_and_a_change_makes_the_loss_ones_own(fresh)
     assert source.text_content() == ""
     preset.select_option(label="AntixK/PyTorch-VAE, VanillaVAE (CelebA)")
     assert page.texts(".pg-numbers dd") == ["1.536", "1.239"]
-    assert "The weights multiply β by 2.50e−4." in words_on(page)
+    assert "The weights multiply β by 0.00025." in words_on(page)
     page.page.get_by_label("channels").fill("1")
     assert page.texts(".pg-numbers dd") == ["0.512", "0.7155"]
     assert "With a β below 1, the latent carries more." in words_on(page)

@@ -107,8 +107,12 @@ export function draw(place, model) {
       make(
         "div",
         { class: "pg-results" },
-        make("div", { class: "pg-pictures" }, seen.element, rebuilt.element),
-        nats.element,
+        make(
+          "div",
+          { class: "pg-live" },
+          make("div", { class: "pg-pictures" }, seen.element, rebuilt.element),
+          nats.element,
+        ),
         ranking.element,
         sentence.element,
       ),

@@ -104,10 +104,10 @@ function explained(state, found) {
   const parts = ["This loss trains a VAE with ", strong(`β = ${inDigits(beta)}`)];
   if (sigma) {
     parts.push(
-      " if the decoder is a Gaussian with σ = 1. The same loss is the −ELBO itself, with β = 1, of a " +
-        "decoder with ",
+      " if the decoder is a Gaussian with σ = 1. Up to a factor and a constant, it is also the −ELBO " +
+        "itself, with β = 1, if the decoder has ",
       strong(`σ = ${inDigits(sigma)}`),
-      ", up to a factor and a constant. ",
+      ". ",
       sigma > 1 ? "If pixels range from 0 to 1, this σ is wider than their whole range. " : "",
     );
   } else parts.push(" and a Bernoulli decoder. ");
@@ -145,12 +145,11 @@ function consequence(state, { beta, factor }) {
     return "With a β below 1, the latent carries more. Reconstructions get sharper, and samples from the prior get worse.";
   if (state.error === "squared")
     return "Its value is not the −ELBO, because the constant of the Gaussian is missing.";
-  const times = Math.abs(factor - 1) < 1e-9 ? "" : `, times ${inDigits(factor)}`;
-  return `So this is the −ELBO in nats, averaged over images${times}.`;
+  const times = Math.abs(factor - 1) < 1e-9 ? "" : `${inDigits(factor)} times `;
+  return `So the loss is ${times}the −ELBO in nats, averaged over images.`;
 }
 
 // A number with four digits; without zeros at its end.
 function inDigits(value) {
-  if (value < 0.001 || value >= 1e5) return value.toExponential(2).replace("-", "−");
-  return String(Number(value.toPrecision(4)));
+  return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }

@@ -148,7 +148,7 @@ export function digitChooser(label, model, value, onChange) {
     view.show(digitOf(model, index), words);
   };
   const field = number(
-    `${label}, test digit (0 to ${count - 1})`,
+    `${label} (number of a test digit, 0 to ${count - 1})`,
     { min: 0, max: count - 1, value },
     (index) => {
       show(index);

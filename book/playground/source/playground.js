@@ -30,5 +30,7 @@ export const filled = loaded.then((model) => {
   for (const place of document.querySelectorAll("[data-playground]")) {
     place.replaceChildren();
     PAGES[place.dataset.playground](place, model);
+    const about = place.querySelector(".pg-about");
+    if (about && model.about.dataset !== "mnist") place.prepend(about); // to be read first
   }
 });
