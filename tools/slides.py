@@ -208,7 +208,7 @@ def code(source: str) -> str:
 
 def size(text: str) -> str:
     """Letters as large as the longest line allows."""
-    longest = max(1, *map(len, text.splitlines()))
+    longest = max([1, *map(len, text.splitlines())])
     return f"font-size: {min(0.9, WIDTH / longest):.2f}em"
 
 

@@ -127,4 +127,4 @@ def test_a_table_without_a_notice_has_the_sentence_that_follows_it():
 def test_letters_of_code_are_as_large_as_its_longest_line_allows():
     assert slides.size("a" * 61) == "font-size: 0.90em"
     assert slides.size("short\n" + "a" * 122) == "font-size: 0.50em"
-    assert slides.size("\n") == "font-size: 0.90em"
+    assert slides.size("\n") == slides.size("") == "font-size: 0.90em"
