@@ -1,7 +1,7 @@
 """Start processes as torchrun does, but all from one that has imported everything already.
 
-`python tests/together.py FOLDER WORK:SIZE …` calls the function WORK of this file in SIZE
-processes, each with the FOLDER, and then the next. FOLDER/WORK.json has the exit codes of the
+`python tests/together.py FOLDER WORK:SIZE …` calls, for each WORK:SIZE in turn, the function WORK
+of this file in SIZE processes, with FOLDER. FOLDER/WORK.json then has the exit codes of the
 processes and what they wrote to standard error.
 """
 

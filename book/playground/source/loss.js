@@ -104,10 +104,10 @@ function explained(state, found) {
   const parts = ["This loss trains a VAE with ", strong(`β = ${inDigits(beta)}`)];
   if (sigma) {
     parts.push(
-      " if the decoder is a Gaussian with σ = 1. Up to a factor and a constant, it is also the −ELBO " +
-        "itself, with β = 1, if the decoder has ",
+      " if the decoder is a Gaussian with σ = 1. The same loss is also the " +
+        "−ELBO, with β = 1, of a decoder with ",
       strong(`σ = ${inDigits(sigma)}`),
-      ". ",
+      ", up to a factor and a constant. ",
       sigma > 1 ? "If pixels range from 0 to 1, this σ is wider than their whole range. " : "",
     );
   } else parts.push(" and a Bernoulli decoder. ");
