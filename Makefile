@@ -45,7 +45,7 @@ endif
 export PYTHONIOENCODING ?= :backslashreplace
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test offline all lint unit notebooks lab refresh html book slides workshop dist links measure bench clean renew
+.PHONY: help run quick test offline all lint unit notebooks lab refresh html book playground slides workshop dist links measure bench clean renew
 
 help:  ## list these targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -95,6 +95,9 @@ html: $(READY)  ## export the notebooks to build/html, each picture with its alt
 
 book: $(READY)  ## build the book, a site of static pages, into build/book
 	@$(BIN)/python tools/book.py
+
+playground: $(READY)  ## train the model of the book's playground, with the notebook on training
+	@$(BIN)/python tools/notebooks.py run $(wildcard notebooks/*_training.ipynb)
 
 slides: $(READY)  ## make slides for three of the guide's plans, with speaker notes, in build/slides
 	@$(BIN)/python tools/slides.py

@@ -57,7 +57,7 @@ def measure(page) -> list[float]:
 
 def main() -> None:
     """Measure, print and write the result."""
-    playground.write(playground.BUILD, quick=False)
+    playground.write(playground.BUILD)
     with stills.open_page("draw", width=1000, height=900) as page:
         took = sorted(measure(page))
     row = {

@@ -21,7 +21,7 @@ BARE = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
 def build(into: Path) -> Path:
     """Build the book into a folder, where a warning is an error, and return the folder."""
     done = subprocess.run(
-        [sys.executable, str(HOME / "tools" / "book.py"), "--quick", "--into", str(into)],
+        [sys.executable, str(HOME / "tools" / "book.py"), "--into", str(into)],
         capture_output=True,
         text=True,
     )

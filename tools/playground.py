@@ -1,7 +1,8 @@
 """What the playground's pages load: the model as bytes, one script, one style sheet.
 
 `python tools/playground.py` writes them to build/playground; tools/book.py puts them into the book.
-The model is that of the notebook on training, which is trained once, in a minute, and kept.
+The model is the one that the notebook on training leaves in build/output when `make run` or
+`make playground` executes it. Without one, the pages have a model of glyphs, and say so.
 """
 
 import base64
@@ -14,10 +15,11 @@ from typing import NamedTuple
 import torch
 from bundle import bundle
 from jaxtyping import Float, Int8
-from torch import Generator, Tensor
+from torch import Tensor
 
-from vaelib import checkpoint, data, evaluation, training, vae
+from vaelib import checkpoint, data, evaluation, vae
 from vaelib.binarization import threshold
+from vaelib.checkpoint import CheckpointError
 from vaelib.course import demonstration
 from vaelib.data import loading
 from vaelib.elbo import kl_per_dimension
@@ -25,10 +27,10 @@ from vaelib.vae import VAE
 
 HOME = Path(__file__).resolve().parent.parent
 BUILD = HOME / "build" / "playground"
-KEPT = BUILD / "vae.safetensors"
+OUTPUT = HOME / "build" / "output"  # of notebooks that tools/notebooks.py has run
 SOURCE = HOME / "book" / "playground" / "source"
 EXPLORERS = HOME / "vaelib" / "course" / "explorers"  # the sketch pad and the map to point at
-EPOCHS = 10
+EPOCHS = 10  # of the notebook on training
 DIGITS, POINTS, COSTS = 100, 2000, 1001  # test digits to choose from, on the map, and quantiles
 
 
@@ -40,20 +42,20 @@ class Source(NamedTuple):
     epochs: int
 
 
-def source(*, quick: bool) -> Source:
-    """The model of the notebook on training; without MNIST, or a minute, one of glyphs."""
-    missing = quick and not KEPT.exists()
-    if missing or loading.choose().name != "mnist":
-        return Source(demonstration.model("glyphs"), "glyphs", demonstration.EPOCHS)
-    if not KEPT.exists():
-        print(f"Training the model of the playground, once ({EPOCHS} epochs) …", flush=True)
-        generator = Generator().manual_seed(0)
-        made = vae.dense(generator=generator)
-        images = data.load("mnist", "train").images
-        training.train(made, images, epochs=EPOCHS, generator=generator)
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(made, KEPT)
-    return Source(checkpoint.load(KEPT), "mnist", EPOCHS)
+def source(folder: Path = OUTPUT) -> Source:
+    """The model that the notebook on training left in a folder; without one, a model of glyphs.
+
+    A model counts if it was trained on MNIST, has the notebook's layers, and can be read.
+    """
+    try:
+        trained_on = json.loads((folder / "result.json").read_text(encoding="utf-8"))["dataset"]
+        model = checkpoint.load(folder / "vae.safetensors")
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError):
+        trained_on = model = None
+    same = trained_on == "mnist" and repr(model) == repr(vae.dense())
+    if same and loading.choose().name == "mnist":
+        return Source(model, "mnist", EPOCHS)
+    return Source(demonstration.model("glyphs"), "glyphs", demonstration.EPOCHS)
 
 
 class Rounded(NamedTuple):
@@ -158,17 +160,24 @@ def styles() -> str:
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
-def write(into: Path, *, quick: bool) -> None:
-    """Write the pages' files into a folder; `quick` trains nothing on MNIST."""
+def write(into: Path) -> None:
+    """Write the pages' files into a folder, and say so if the model is not the notebook's."""
     into.mkdir(parents=True, exist_ok=True)
-    model = packed(*export(source(quick=quick)))
+    found = source()
+    if found.dataset != "mnist":
+        print(
+            "The playground has a model of glyphs, because notebook 5 has left no model of MNIST "
+            "in build/output. `make playground` trains one in about a minute. Then build again.",
+            flush=True,
+        )
+    model = packed(*export(found))
     files = {"model.js": model, "playground.js": script(), "playground.css": styles()}
     for name, text in files.items():
         (into / name).write_text(text, encoding="utf-8")
 
 
 def main() -> None:
-    write(BUILD, quick=False)
+    write(BUILD)
     for path in sorted(BUILD.glob("*.*s")):
         print(f"{path.relative_to(HOME)}: {path.stat().st_size / 1000:,.0f} kB")
 

@@ -18,13 +18,14 @@ from torch import Generator
 from torch.distributions import Normal
 from toy import toy
 
-from vaelib import data
+from vaelib import checkpoint, data, vae
 from vaelib.ans import Stack
 from vaelib.binarization import threshold
 from vaelib.compression import Codec
 from vaelib.course import demonstration
 from vaelib.course.explorers import gap
 from vaelib.course.handwriting import as_mnist
+from vaelib.data.loading import Choice
 from vaelib.elbo import elbo, kl_per_dimension
 from vaelib.evaluation import evaluate
 
@@ -177,6 +178,43 @@ def test_rounding_costs_less_than_a_tenth_of_a_nat_and_the_page_has_the_right_av
     with torch.no_grad():
         spent = kl_per_dimension(rounded.encoder(threshold(test_set.images))).sum(0)
     assert about["axes"] == spent.sort(descending=True).indices[:2].tolist()
+
+
+@pytest.mark.parametrize(
+    ("said", "made", "takes"),
+    [
+        ('{"dataset": "mnist"}', vae.dense(), "mnist"),
+        ('{"dataset": "glyphs"}', vae.dense(), "glyphs"),
+        ('{"dataset": "mnist"}', vae.dense(latent=2), "glyphs"),
+        ('{"dataset": "mnist"}', None, "glyphs"),
+        ('{"dataset": "mn', vae.dense(), "glyphs"),
+        (None, vae.dense(), "glyphs"),
+    ],
+    ids=["MNIST", "glyphs", "other layers", "no model", "half a result", "no result"],
+)
+def test_the_model_of_the_notebook_is_taken_if_it_is_one_of_mnist(
+    said, made, takes, tmp_path, monkeypatch
+):
+    if said:
+        (tmp_path / "result.json").write_text(said, encoding="utf-8")
+    if made:
+        checkpoint.save(made, tmp_path / "vae.safetensors")
+    monkeypatch.setattr(demonstration, "model", lambda name: name)
+    monkeypatch.setattr(playground.loading, "choose", lambda: Choice("mnist", tmp_path))
+    found = playground.source(tmp_path)
+    assert (found.dataset, found.epochs) == {"mnist": ("mnist", 10), "glyphs": ("glyphs", 3)}[takes]
+    if takes == "mnist":
+        assert torch.equal(found.model.decoder.logits.weight, made.decoder.logits.weight)
+    else:
+        assert found.model == "glyphs"
+
+
+def test_without_mnist_the_model_of_the_notebook_is_of_no_use(tmp_path, monkeypatch):
+    (tmp_path / "result.json").write_text('{"dataset": "mnist"}', encoding="utf-8")
+    checkpoint.save(vae.dense(), tmp_path / "vae.safetensors")
+    monkeypatch.setattr(demonstration, "model", lambda name: name)
+    monkeypatch.setattr(playground.loading, "choose", lambda: Choice("glyphs", None))
+    assert playground.source(tmp_path).dataset == "glyphs"
 
 
 def test_the_binary_is_at_most_a_megabyte(folder):
