@@ -25,7 +25,8 @@ def course(request, tmp_path):
     (folder / "pyproject.toml").write_text("")
     for place in ("notebooks", "notebooks/solutions"):
         (folder / place).mkdir()
-        (folder / place / "01_one.ipynb").write_text("{}")
+        for name in ("01_one", "02_training"):
+            (folder / place / f"{name}.ipynb").write_text("{}")
     for name in ("python", "ruff", "jupyter"):
         command = folder / ".venv" / "bin" / name
         command.write_text(STUB.format(log=tmp_path / "log"), encoding="utf-8")
@@ -57,8 +58,8 @@ def run(course, target, **settings):
 
 
 TARGETS = (
-    "run quick test offline all lint unit notebooks lab refresh html book slides workshop "
-    "measure bench clean"
+    "run quick test offline all lint unit notebooks lab refresh html book playground slides "
+    "workshop measure bench clean"
 )
 
 
@@ -96,6 +97,11 @@ def test_offline_forbids_the_network_and_has_a_cache_of_its_own(course):
         assert Path(cache) == course / "build" / "offline"
         assert data == ""
     assert "notebooks/01_one.ipynb" in tests
+
+
+def test_the_playgrounds_model_needs_one_notebook(course):
+    (command,) = run(course, "playground")
+    assert command[5:] == ["tools/notebooks.py", "run", "notebooks/02_training.ipynb"]
 
 
 def test_deprecations_fail_a_test_only_where_asked(course):

@@ -895,22 +895,28 @@ def test_a_preset_fills_the_controls_and_a_change_makes_the_loss_ones_own(fresh)
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "text"),
+    ("name", "label", "text", "allowed"),
     [
-        ("loss", "height", "0.5"),
-        ("loss", "height", ""),
-        ("loss", "weight", "0"),
-        ("bits", "Image", "100"),
-        ("bits", "Image", "-1"),
+        ("loss", "height", "0.5", "a whole number from 1 to "),
+        ("loss", "height", "", "a whole number from 1 to "),
+        ("loss", "weight", "0", "a number above 0"),
+        ("bits", "Image", "100", "a whole number from 0 to 99."),
+        ("bits", "Image", "-1", "a whole number from 0 to 99."),
     ],
 )
-def test_a_number_that_is_not_allowed_is_dropped(visit, name, label, text):
+def test_a_number_that_is_not_allowed_is_dropped_and_the_page_says_what_is(
+    visit, name, label, text, allowed
+):
     page = visit(name)
     field = page.page.get_by_label(label).first
     value, before = field.input_value(), page.texts(".pg-words, .pg-numbers dd")
     field.fill(text)
     field.blur()
     assert field.input_value() == value
+    said = page.page.locator(".pg-number small:visible")
+    assert said.text_content().startswith(f"This needs {allowed}")
+    field.fill(value)
+    assert said.count() == 0
     assert page.texts(".pg-words, .pg-numbers dd") == before
 
 

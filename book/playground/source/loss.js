@@ -12,7 +12,12 @@ const ERRORS = [
   ["cross-entropy", "binary cross-entropy"],
 ];
 const OWN = "own";
-const WEIGHTS = { min: 1e-9, max: 1e9, step: "any" };
+const WEIGHTS = {
+  min: 1e-9,
+  max: 1e9,
+  step: "any",
+  allowed: "a number above 0, at most 1,000,000,000",
+};
 const NUMBERS = {
   channels: ["channels", 1, 4],
   height: ["height (pixels)", 1, 1024],

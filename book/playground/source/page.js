@@ -65,23 +65,29 @@ export function choice(label, options, value, onChange) {
   return { element, select, set };
 }
 
-// A labelled number from `min` to `max`. Another one is dropped when the field is left, so that the
-// field shows what the page computes with.
-export function number(label, { min, max, step = 1, value }, onInput) {
+// A labelled number from `min` to `max`. The page says so when another one is typed, and drops it
+// when the field is left, so that the field shows what the page computes with.
+export function number(label, { min, max, step = 1, value, allowed }, onInput) {
   const input = make("input", { type: "number", min, max, step, required: "" });
+  const said = make("small", { "aria-live": "polite" });
+  const range = allowed ?? `a whole number from ${min} to ${max.toLocaleString("en")}`;
   let last;
   const set = (value) => {
     last = value;
     input.value = value;
+    said.textContent = "";
   };
   input.addEventListener("input", () => {
-    if (!input.validity.valid) return;
+    const { valid } = input.validity;
+    said.textContent = valid ? "" : `This needs ${range}.`;
+    if (!valid) return;
     last = input.valueAsNumber;
     onInput(last);
   });
-  input.addEventListener("change", () => set(last));
+  input.addEventListener("change", () => (input.value = last));
   set(value);
-  return { element: make("label", { class: "pg-number" }, make("span", {}, label), input), set };
+  const field = make("label", {}, make("span", {}, label), input);
+  return { element: make("div", { class: "pg-number" }, field, said), set };
 }
 
 export function button(words, onClick) {
@@ -170,8 +176,8 @@ export function aboutModel({ dataset, epochs, tests, cost, roundingCosts }) {
     dataset === "mnist"
       ? `The model of notebook 5: MNIST, ${epochs} epochs.`
       : `This is not the model of notebook 5. It was trained for ${epochs} epochs on glyphs, ` +
-        "digits that are drawn from typefaces, because MNIST or the time to train was missing " +
-        "when this page was built.";
+        "digits that are drawn from typefaces, because no model of MNIST was there when this " +
+        "page was built.";
   const rounding = roundingCosts < 0.05 ? "less than 0.1" : shown(roundingCosts);
   return make(
     "p",
