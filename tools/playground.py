@@ -2,7 +2,8 @@
 
 `python tools/playground.py` writes them to build/playground; tools/book.py puts them into the book.
 The model is the one that the notebook on training leaves in build/output when `make run` or
-`make playground` executes it. Without one, the pages have a model of glyphs, and say so.
+`make playground` executes it. Without one, the pages have the small model that lessons use, and
+say so.
 """
 
 import base64
@@ -41,21 +42,27 @@ class Source(NamedTuple):
     dataset: str
     epochs: int
 
+    @property
+    def of_the_notebook(self) -> bool:
+        """Whether it is the model of the notebook on training."""
+        return (self.dataset, self.epochs) == ("mnist", EPOCHS)
+
 
 def source(folder: Path = OUTPUT) -> Source:
-    """The model that the notebook on training left in a folder; without one, a model of glyphs.
+    """The model that the notebook on training left in a folder; without one, a small one.
 
-    A model counts if it was trained on MNIST, has the notebook's layers, and can be read.
+    A model counts if it was trained on MNIST, has the notebook's layers, and can be read. The small
+    one is the demonstration model, which is trained in seconds and kept; without MNIST, on glyphs.
     """
     try:
         trained_on = json.loads((folder / "result.json").read_text(encoding="utf-8"))["dataset"]
         model = checkpoint.load(folder / "vae.safetensors")
     except (OSError, ValueError, KeyError, TypeError, CheckpointError):
         trained_on = model = None
-    same = trained_on == "mnist" and repr(model) == repr(vae.dense())
-    if same and loading.choose().name == "mnist":
+    here = loading.choose().name
+    if trained_on == here == "mnist" and repr(model) == repr(vae.dense()):
         return Source(model, "mnist", EPOCHS)
-    return Source(demonstration.model("glyphs"), "glyphs", demonstration.EPOCHS)
+    return Source(demonstration.model(here), here, demonstration.EPOCHS)
 
 
 class Rounded(NamedTuple):
@@ -125,6 +132,7 @@ def export(found: Source) -> tuple[dict[str, object], dict[str, Tensor]]:
     about = {
         "dataset": found.dataset,
         "epochs": found.epochs,
+        "ofNotebook": found.of_the_notebook,
         "tests": len(test.images),
         "cost": round(after.mean().item(), 2),
         "roundingCosts": round((after - before).mean().item(), 3),
@@ -164,10 +172,11 @@ def write(into: Path) -> None:
     """Write the pages' files into a folder, and say so if the model is not the notebook's."""
     into.mkdir(parents=True, exist_ok=True)
     found = source()
-    if found.dataset != "mnist":
+    if not found.of_the_notebook:
         print(
-            "The playground has a model of glyphs, because notebook 5 has left no model of MNIST "
-            "in build/output. `make playground` trains one in about a minute. Then build again.",
+            "The playground has a model that was trained for seconds, because notebook 5 has left "
+            "no model of MNIST in build/output. `make playground` trains that one in about a "
+            "minute. Then build again.",
             flush=True,
         )
     model = packed(*export(found))

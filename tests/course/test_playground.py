@@ -181,40 +181,34 @@ def test_rounding_costs_less_than_a_tenth_of_a_nat_and_the_page_has_the_right_av
 
 
 @pytest.mark.parametrize(
-    ("said", "made", "takes"),
+    ("said", "made", "here", "epochs"),
     [
-        ('{"dataset": "mnist"}', vae.dense(), "mnist"),
-        ('{"dataset": "glyphs"}', vae.dense(), "glyphs"),
-        ('{"dataset": "mnist"}', vae.dense(latent=2), "glyphs"),
-        ('{"dataset": "mnist"}', None, "glyphs"),
-        ('{"dataset": "mn', vae.dense(), "glyphs"),
-        (None, vae.dense(), "glyphs"),
+        ('{"dataset": "mnist"}', vae.dense(), "mnist", 10),
+        ('{"dataset": "mnist"}', vae.dense(), "glyphs", 3),
+        ('{"dataset": "glyphs"}', vae.dense(), "mnist", 3),
+        ('{"dataset": "glyphs"}', vae.dense(), "glyphs", 3),
+        ('{"dataset": "mnist"}', vae.dense(latent=2), "mnist", 3),
+        ('{"dataset": "mnist"}', None, "mnist", 3),
+        ('{"dataset": "mn', vae.dense(), "mnist", 3),
+        (None, vae.dense(), "mnist", 3),
     ],
-    ids=["MNIST", "glyphs", "other layers", "no model", "half a result", "no result"],
+    ids=["it", "no MNIST", "glyphs", "both", "layers", "no model", "half a result", "no result"],
 )
 def test_the_model_of_the_notebook_is_taken_if_it_is_one_of_mnist(
-    said, made, takes, tmp_path, monkeypatch
+    said, made, here, epochs, tmp_path, monkeypatch
 ):
     if said:
         (tmp_path / "result.json").write_text(said, encoding="utf-8")
     if made:
         checkpoint.save(made, tmp_path / "vae.safetensors")
-    monkeypatch.setattr(demonstration, "model", lambda name: name)
-    monkeypatch.setattr(playground.loading, "choose", lambda: Choice("mnist", tmp_path))
+    small = vae.dense()
+    monkeypatch.setattr(demonstration, "model", lambda name: small if name == here else None)
+    monkeypatch.setattr(playground.loading, "choose", lambda: Choice(here, tmp_path))
     found = playground.source(tmp_path)
-    assert (found.dataset, found.epochs) == {"mnist": ("mnist", 10), "glyphs": ("glyphs", 3)}[takes]
-    if takes == "mnist":
-        assert torch.equal(found.model.decoder.logits.weight, made.decoder.logits.weight)
-    else:
-        assert found.model == "glyphs"
-
-
-def test_without_mnist_the_model_of_the_notebook_is_of_no_use(tmp_path, monkeypatch):
-    (tmp_path / "result.json").write_text('{"dataset": "mnist"}', encoding="utf-8")
-    checkpoint.save(vae.dense(), tmp_path / "vae.safetensors")
-    monkeypatch.setattr(demonstration, "model", lambda name: name)
-    monkeypatch.setattr(playground.loading, "choose", lambda: Choice("glyphs", None))
-    assert playground.source(tmp_path).dataset == "glyphs"
+    expected = made if epochs == 10 else small
+    assert torch.equal(found.model.decoder.logits.weight, expected.decoder.logits.weight)
+    assert (found.dataset, found.epochs) == (here, epochs)
+    assert found.of_the_notebook == (epochs == 10)
 
 
 def test_the_binary_is_at_most_a_megabyte(folder):
@@ -562,6 +556,28 @@ def fresh(chromium, folder):
     for each in opened:
         assert each.faults == []
         each.context.close()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "epochs", "words"),
+    [
+        ("mnist", 10, "The model of notebook 5: MNIST, 10 epochs. "),
+        ("mnist", 3, "not the model of notebook 5. It was trained for only 3 epochs on MNIST. "),
+        ("glyphs", 3, "only 3 epochs on glyphs, digits that are drawn from typefaces, because "),
+    ],
+)
+def test_a_page_says_which_model_it_has_and_first_if_it_is_not_the_notebooks(
+    fresh, folder, exported, dataset, epochs, words
+):
+    about = exported[1] | {"dataset": dataset, "epochs": epochs, "ofNotebook": epochs == 10}
+    text = playground.packed(about, exported[2])
+    (folder / "other.js").write_text(text, encoding="utf-8")
+    html = (folder / "draw.html").read_text(encoding="utf-8").replace("model.js", "other.js")
+    (folder / "other.html").write_text(html, encoding="utf-8")
+    page = fresh("other").page
+    assert words in page.locator(".pg-about").text_content()
+    first = page.locator(".playground > :first-child").text_content()
+    assert (words in first) == (epochs != 10)
 
 
 def test_test_digits_are_evaluated_and_ranked_as_in_pytorch(fresh, exported, rounded, test_set):

@@ -171,13 +171,15 @@ export function digitOf(model, index) {
 }
 
 // What a page says about the model that it computes with.
-export function aboutModel({ dataset, epochs, tests, cost, roundingCosts }) {
-  const trained =
+export function aboutModel({ dataset, epochs, ofNotebook, tests, cost, roundingCosts }) {
+  const images =
     dataset === "mnist"
-      ? `The model of notebook 5: MNIST, ${epochs} epochs.`
-      : `This is not the model of notebook 5. It was trained for ${epochs} epochs on glyphs, ` +
-        "digits that are drawn from typefaces, because no model of MNIST was there when this " +
-        "page was built.";
+      ? "MNIST"
+      : "glyphs, digits that are drawn from typefaces, because MNIST was missing when this page " +
+        "was built";
+  const trained = ofNotebook
+    ? `The model of notebook 5: MNIST, ${epochs} epochs.`
+    : `This is not the model of notebook 5. It was trained for only ${epochs} epochs on ${images}.`;
   const rounding = roundingCosts < 0.05 ? "less than 0.1" : shown(roundingCosts);
   return make(
     "p",

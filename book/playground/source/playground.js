@@ -31,6 +31,6 @@ export const filled = loaded.then((model) => {
     place.replaceChildren();
     PAGES[place.dataset.playground](place, model);
     const about = place.querySelector(".pg-about");
-    if (about && model.about.dataset !== "mnist") place.prepend(about); // to be read first
+    if (about && !model.about.ofNotebook) place.prepend(about); // to be read first
   }
 });
