@@ -96,7 +96,7 @@ html: $(READY)  ## export the notebooks to build/html, each picture with its alt
 book: $(READY)  ## build the book, a site of static pages, into build/book
 	@$(BIN)/python tools/book.py
 
-playground: $(READY)  ## train the model of the book's playground, with the notebook on training
+playground: $(READY)  ## run notebook 5, which trains the model for the book's playground; then make book
 	@$(BIN)/python tools/notebooks.py run $(wildcard notebooks/*_training.ipynb)
 
 slides: $(READY)  ## make slides for three of the guide's plans, with speaker notes, in build/slides

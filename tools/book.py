@@ -1,7 +1,7 @@
 """Build the book from the notebooks and pages: `python tools/book.py` writes build/book.
 
-Nothing is executed. Sphinx reads copies, in folders like the repository's, so that a link between
-two texts leads there from here as well; `book/` adds the pages that only the book has.
+No notebook is executed. Sphinx reads copies, in folders like the repository's, so that a link
+between two texts leads there from here as well; `book/` adds the pages that only the book has.
 """
 
 import argparse
@@ -110,10 +110,12 @@ def build(into: Path) -> int:
     place = into / "_static" / "playground"
     to_play = get_context("spawn").Process(target=write_playground, args=[place])
     to_play.start()
+    # The playground's process may have to train a model, so it goes first.
     if hasattr(os, "nice"):
-        os.nice(10)  # that process may have a model to train, so it should not wait for the pages
-    gc.disable()  # it takes a fifth of the time, and most of what Sphinx makes lives to the end
-    # More jobs than cores: then each has fewer pages, and the cores wait less for one another.
+        os.nice(10)
+    # Collecting garbage takes a fifth of the time, and most of what Sphinx makes lives to the end.
+    gc.disable()
+    # More jobs than cores: each job has fewer pages, so no core waits long for the last one.
     jobs = ("-j", str(3 * (os.cpu_count() or 1)))
     options = ("-c", str(HOME / "book"), "-d", str(work / "doctrees"), "-E", *jobs)
     strict = ("-W", "--keep-going", "-q")

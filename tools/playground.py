@@ -2,8 +2,7 @@
 
 `python tools/playground.py` writes them to build/playground; tools/book.py puts them into the book.
 The model is the one that the notebook on training leaves in build/output when `make run` or
-`make playground` executes it. Without one, the pages have the small model that lessons use, and
-say so.
+`make playground` executes it. Without one, the pages have the demonstration model, and say so.
 """
 
 import base64
@@ -49,17 +48,18 @@ class Source(NamedTuple):
 
 
 def source(folder: Path = OUTPUT) -> Source:
-    """The model that the notebook on training left in a folder; without one, a small one.
+    """The notebook's model if a folder has one; otherwise the demonstration model.
 
-    A model counts if it was trained on MNIST, has the notebook's layers, and can be read. The small
-    one is the demonstration model, which is trained in seconds and kept; without MNIST, on glyphs.
+    The notebook's model counts if it was trained on MNIST, has the layers of `vae.dense()`, can be
+    read, and MNIST is available. The demonstration model is trained in seconds and kept in the
+    cache; without MNIST, it is one of glyphs.
     """
     try:
         trained_on = json.loads((folder / "result.json").read_text(encoding="utf-8"))["dataset"]
         model = checkpoint.load(folder / "vae.safetensors")
     except (OSError, ValueError, KeyError, TypeError, CheckpointError):
         trained_on = model = None
-    here = loading.choose().name
+    here = "mnist" if loading.choose().name == "mnist" else "glyphs"
     if trained_on == here == "mnist" and repr(model) == repr(vae.dense()):
         return Source(model, "mnist", EPOCHS)
     return Source(demonstration.model(here), here, demonstration.EPOCHS)
@@ -173,12 +173,13 @@ def write(into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     found = source()
     if not found.of_the_notebook:
-        print(
-            "The playground has a model that was trained for seconds, because notebook 5 has left "
-            "no model of MNIST in build/output. `make playground` trains that one in about a "
-            "minute. Then build again.",
-            flush=True,
+        why = (
+            "build/output has no usable model of notebook 5 on MNIST. Run `make playground` (about "
+            "a minute), then build again."
+            if found.dataset == "mnist"
+            else "MNIST is not available, or VAELIB_DATASET chose another data set."
         )
+        print(f"The playground has a model trained for {found.epochs} epochs: {why}", flush=True)
     model = packed(*export(found))
     files = {"model.js": model, "playground.js": script(), "playground.css": styles()}
     for name, text in files.items():

@@ -1,7 +1,7 @@
 """The moving picture of the playground that opens the README: `python tools/stills.py`.
 
 It draws a digit on the page "Draw" in headless Chromium and writes docs/playground.gif, which plays
-once. Run `make playground` and `python tools/playground.py` before.
+once. Run `make playground` and `python tools/playground.py` first.
 """
 
 import contextlib

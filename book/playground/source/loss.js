@@ -16,7 +16,7 @@ const WEIGHTS = {
   min: 1e-9,
   max: 1e9,
   step: "any",
-  allowed: "a number above 0, at most 1,000,000,000",
+  allowed: "a number from 0.000000001 to 1,000,000,000",
 };
 const NUMBERS = {
   channels: ["channels", 1, 4],

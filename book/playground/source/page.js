@@ -3,6 +3,7 @@ import { threshold } from "./handwriting.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const QUIET = 500; // milliseconds without a change, after which the words are spoken
+let fieldsMade = 0; // so that each has an id of its own
 
 // An element with attributes, listeners (a function as `onInput`) and children.
 export function make(tag, attributes = {}, ...children) {
@@ -65,11 +66,13 @@ export function choice(label, options, value, onChange) {
   return { element, select, set };
 }
 
-// A labelled number from `min` to `max`. The page says so when another one is typed, and drops it
-// when the field is left, so that the field shows what the page computes with.
+// A labelled number from `min` to `max`. If another number is typed, the page says which numbers are
+// allowed. When the field is left, the last allowed number returns, so that the field shows what the
+// page computes with.
 export function number(label, { min, max, step = 1, value, allowed }, onInput) {
   const input = make("input", { type: "number", min, max, step, required: "" });
-  const said = make("small", { "aria-live": "polite" });
+  const said = make("small", { "aria-live": "polite", id: `pg-allowed-${++fieldsMade}` });
+  input.setAttribute("aria-describedby", said.id);
   const range = allowed ?? `a whole number from ${min} to ${max.toLocaleString("en")}`;
   let last;
   const set = (value) => {
@@ -78,8 +81,8 @@ export function number(label, { min, max, step = 1, value, allowed }, onInput) {
     said.textContent = "";
   };
   input.addEventListener("input", () => {
-    const { valid } = input.validity;
-    said.textContent = valid ? "" : `This needs ${range}.`;
+    const { valid, valueMissing } = input.validity; // an empty field is about to be filled
+    said.textContent = valid || valueMissing ? "" : `Only ${range} is allowed here.`;
     if (!valid) return;
     last = input.valueAsNumber;
     onInput(last);
@@ -173,13 +176,11 @@ export function digitOf(model, index) {
 // What a page says about the model that it computes with.
 export function aboutModel({ dataset, epochs, ofNotebook, tests, cost, roundingCosts }) {
   const images =
-    dataset === "mnist"
-      ? "MNIST"
-      : "glyphs, digits that are drawn from typefaces, because MNIST was missing when this page " +
-        "was built";
+    dataset === "mnist" ? "on MNIST" : "on glyphs (digits drawn from typefaces) instead of MNIST";
   const trained = ofNotebook
     ? `The model of notebook 5: MNIST, ${epochs} epochs.`
-    : `This is not the model of notebook 5. It was trained for only ${epochs} epochs on ${images}.`;
+    : "This is not the model of notebook 5, so its numbers differ from the notebook's. It is the " +
+      `same network, trained for ${epochs} epochs instead of 10 ${images}.`;
   const rounding = roundingCosts < 0.05 ? "less than 0.1" : shown(roundingCosts);
   return make(
     "p",
