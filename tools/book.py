@@ -101,7 +101,10 @@ def put_formulas(into: Path) -> None:
 
 
 def build(into: Path) -> int:
-    """Write the book into a folder, in place of what it holds; the exit code of Sphinx."""
+    """Write the book into a folder, in place of what it holds; the exit code of Sphinx.
+
+    For a process of its own: it lowers its priority, and collects no garbage.
+    """
     from sphinx.cmd.build import build_main
 
     work = into.parent / f"{into.name}.parts"

@@ -573,12 +573,8 @@ def fresh(chromium, folder):
     ("dataset", "epochs", "words"),
     [
         ("mnist", 10, "The model of notebook 5: MNIST, 10 epochs. "),
-        ("mnist", 3, "trained for 3 epochs instead of 10 on MNIST. "),
-        (
-            "glyphs",
-            3,
-            "trained for 3 epochs instead of 10 on glyphs (digits drawn from typefaces) ",
-        ),
+        ("mnist", 3, "trained for a shorter time: 3 epochs on MNIST. "),
+        ("glyphs", 3, "3 epochs on glyphs (digits drawn from typefaces) instead of MNIST. "),
     ],
 )
 def test_a_page_says_which_model_it_has_and_first_if_it_is_not_the_notebooks(

@@ -180,7 +180,7 @@ export function aboutModel({ dataset, epochs, ofNotebook, tests, cost, roundingC
   const trained = ofNotebook
     ? `The model of notebook 5: MNIST, ${epochs} epochs.`
     : "This is not the model of notebook 5, so its numbers differ from the notebook's. It is the " +
-      `same network, trained for ${epochs} epochs instead of 10 ${images}.`;
+      `same network, trained for a shorter time: ${epochs} epochs ${images}.`;
   const rounding = roundingCosts < 0.05 ? "less than 0.1" : shown(roundingCosts);
   return make(
     "p",
